@@ -1,0 +1,71 @@
+"""The Activation record: a nonlinearity as an exact expression in one real variable."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+X = sympy.Symbol("x", real=True)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A nonlinearity phi, as an exact expression in the symbol `X`.
+
+    Attributes:
+        name: a short name.
+        expression: phi(x).
+        reference: where it is from.
+    """
+
+    name: str
+    expression: sympy.Expr
+    reference: str = ""
+
+    @property
+    def parity(self) -> int:
+        """1 if phi is even, -1 if it is odd, 0 if neither is seen."""
+        mirrored = self.expression.subs(X, -X).rewrite(sympy.Heaviside)
+        straight = self.expression.rewrite(sympy.Heaviside)
+        if sympy.expand(straight - mirrored) == 0:
+            return 1
+        return -1 if sympy.expand(straight + mirrored) == 0 else 0
+
+    def __str__(self) -> str:
+        return f"{self.name}: x -> {self.expression}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle \\phi(x) = {sympy.latex(self.expression)}$"
+
+
+def activation(expression: Any, name: str | None = None) -> Activation:
+    """An activation from any real sympy expression in one symbol.
+
+    Args:
+        expression: an `Activation`, or a sympy expression with one free symbol.
+        name: a short name; the expression's text if none is given.
+
+    Raises:
+        TypeError: if it is neither.
+        ValueError: if the expression has no free symbol or more than one.
+
+    Examples:
+        >>> u = sympy.Symbol("u")
+        >>> print(activation(u**2, name="square"))
+        square: x -> x**2
+    """
+    if isinstance(expression, Activation):
+        return expression
+    if not isinstance(expression, sympy.Expr):
+        raise TypeError(
+            "phi must be an Activation or a sympy expression in one symbol, "
+            f"got {type(expression).__name__} {expression!r}"
+        )
+    symbols = sorted(expression.free_symbols, key=str)
+    if len(symbols) != 1:
+        raise ValueError(
+            f"phi must have exactly one free symbol, got {[str(s) for s in symbols]}; "
+            "substitute numbers for its parameters"
+        )
+    expression = expression.subs(symbols[0], X)
+    return Activation(name or str(expression), expression)

@@ -1,0 +1,167 @@
+r"""Gaussian expectations of elementary terms, in closed form.
+
+u, v are jointly Gaussian with variances q1, q2 and covariance k. Every expectation of two pure
+terms is a sum of :math:`c\,k^i D^{-j-1/2}` with :math:`D = \alpha - \beta k^2`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import sympy
+
+from kerneltheory.activations.activation import X
+from kerneltheory.activations.terms import ONE, STEP, Smooth, Terms
+from kerneltheory.core.errors import DerivationError
+
+Q1, Q2 = sympy.symbols("q1 q2", positive=True)
+K12 = sympy.Symbol("k12", real=True)
+
+
+@dataclass
+class RadicalSum:
+    r"""A sum of :math:`c_{ij}\,k^i D^{-j-1/2}` with :math:`D = \alpha - \beta k^2`.
+
+    beta = 0 makes it a polynomial in k.
+    """
+
+    alpha: sympy.Expr
+    beta: sympy.Expr
+    coefficients: dict[tuple[int, int], sympy.Expr] = field(default_factory=dict)
+
+    def add_polynomial(self, polynomial: sympy.Expr, half_power: int) -> None:
+        """Add polynomial(k) * D^(-half_power - 1/2)."""
+        for (power,), coefficient in sympy.Poly(polynomial, K12).terms():
+            key = (power, half_power)
+            self.coefficients[key] = self.coefficients.get(key, sympy.Integer(0)) + coefficient
+
+    @property
+    def expression(self) -> sympy.Expr:
+        radicand = self.alpha - self.beta * K12**2
+        return sympy.Add(
+            *(
+                sympy.factor(c) * K12**i * radicand ** (-j - sympy.Rational(1, 2))
+                for (i, j), c in self.coefficients.items()
+            )
+        )
+
+
+def wick(i: int, j: int) -> Iterator[tuple[sympy.Rational, int, int, int]]:
+    """Isserlis' theorem for E[u^i v^j]: (count, pairs uu, pairs uv, pairs vv)."""
+    for cross in range(min(i, j) + 1):
+        if (i - cross) % 2 or (j - cross) % 2:
+            continue
+        first, second = (i - cross) // 2, (j - cross) // 2
+        count = sympy.factorial(i) * sympy.factorial(j) / (
+            sympy.factorial(cross)
+            * sympy.factorial(first)
+            * sympy.factorial(second)
+            * 2 ** (first + second)
+        )
+        yield count, first, cross, second
+
+
+def double_factorial(n: int) -> sympy.Integer:
+    """(n - 1)!! for even n, the n-th moment of a standard Gaussian; 0 for odd n."""
+    return sympy.factorial2(n - 1) if n % 2 == 0 else sympy.Integer(0)
+
+
+# --- one variable -----------------------------------------------------------------------------
+
+
+def mean(terms: Terms, variance: sympy.Expr) -> sympy.Expr:
+    """E[terms(u)] for u of the given variance; a delta gives the density's derivative at 0."""
+    total = sympy.Add(*(_smooth_mean(term, variance) for term in terms.smooth))
+    for order, coefficient in terms.singular:
+        total += coefficient * _density_derivative(order, variance)
+    return sympy.simplify(total)
+
+
+def _density_derivative(order: int, variance: sympy.Expr) -> sympy.Expr:
+    """(-1)^n p^(n)(0) for the Gaussian density p; odd orders vanish."""
+    sign = (-1) ** (order // 2)
+    moment = double_factorial(order)
+    return sign * moment / (variance ** sympy.Rational(order + 1, 2) * sympy.sqrt(2 * sympy.pi))
+
+
+def _smooth_mean(term: Smooth, variance: sympy.Expr) -> sympy.Expr:
+    """Tilt the Gaussian by exp(-a x^2), then take a (half) moment."""
+    tilt = 1 + 2 * term.decay * variance
+    tilted, weight = variance / tilt, term.coefficient / sympy.sqrt(tilt)
+    n = term.power
+    if term.mark == ONE:
+        return weight * double_factorial(n) * tilted ** (n // 2)
+    if term.mark == STEP:
+        half_moment = 2 ** sympy.Rational(n, 2) * sympy.gamma(sympy.Rational(n + 1, 2))
+        power = sympy.sqrt(tilted) ** n
+        return weight * half_moment / sympy.sqrt(sympy.pi) * power / 2
+    return weight * _erf_moment(n, term.mark.args[0] / X, tilted)
+
+
+def _erf_moment(n: int, g: sympy.Expr, variance: sympy.Expr) -> sympy.Expr:
+    """E[u^n erf(g u)] by Stein's lemma, E[u h(u)] = variance E[h'(u)]."""
+    if n % 2 == 0:
+        return sympy.Integer(0)
+    pure = Smooth(2 * g / sympy.sqrt(sympy.pi), n - 1, g**2, ONE)
+    rest = (n - 1) * _erf_moment(n - 2, g, variance) if n > 1 else 0
+    return variance * (rest + _smooth_mean(pure, variance))
+
+
+# --- two variables ----------------------------------------------------------------------------
+
+
+def pair_expectation(terms: Terms) -> list[RadicalSum]:
+    """E[terms(u) terms(v)] of pure terms, as one RadicalSum for every radicand that occurs."""
+    sums: dict[tuple[sympy.Expr, sympy.Expr], RadicalSum] = {}
+    for first in terms.smooth:
+        for second in terms.smooth:
+            _add_smooth_pair(sums, first, second)
+        for order, c in terms.singular:
+            _add_mixed_pair(sums, first, order, c, Q1, Q2)
+            _add_mixed_pair(sums, first, order, c, Q2, Q1)
+    for i, c in terms.singular:
+        for j, d in terms.singular:
+            _add_singular_pair(sums, i, c, j, d)
+    return list(sums.values())
+
+
+def _sum_for(sums: dict, alpha: sympy.Expr, beta: sympy.Expr) -> RadicalSum:
+    return sums.setdefault((alpha, beta), RadicalSum(alpha, beta))
+
+
+def _add_smooth_pair(sums: dict, first: Smooth, second: Smooth) -> None:
+    """Tilting by exp(-a u^2 - b v^2) leaves a Gaussian whose covariance is a ratio over D."""
+    a, b, i, j = first.decay, second.decay, first.power, second.power
+    alpha = (1 + 2 * a * Q1) * (1 + 2 * b * Q2)
+    target = _sum_for(sums, alpha, 4 * a * b)
+    numerator_11 = Q1 * (1 + 2 * b * Q2) - 2 * b * K12**2
+    numerator_22 = Q2 * (1 + 2 * a * Q1) - 2 * a * K12**2
+    weight = first.coefficient * second.coefficient
+    for count, uu, uv, vv in wick(i, j):
+        polynomial = weight * count * numerator_11**uu * K12**uv * numerator_22**vv
+        target.add_polynomial(polynomial, uu + uv + vv)
+
+
+def _add_singular_pair(sums: dict, i: int, c: sympy.Expr, j: int, d: sympy.Expr) -> None:
+    """Derivatives of the joint density at the origin, (-1)^{i+j} d_u^i d_v^j p(0, 0)."""
+    target = _sum_for(sums, Q1 * Q2, sympy.Integer(1))
+    weight = c * d * (-1) ** (i + j) / (2 * sympy.pi)
+    for count, uu, uv, vv in wick(i, j):
+        polynomial = weight * count * (-Q2) ** uu * K12**uv * (-Q1) ** vv
+        target.add_polynomial(polynomial, uu + uv + vv)
+
+
+def _add_mixed_pair(
+    sums: dict, term: Smooth, order: int, c: sympy.Expr, q: sympy.Expr, p: sympy.Expr
+) -> None:
+    """E[x^n exp(-a x^2) delta(y)]: the other variable is pinned at 0; x has variance q, y p."""
+    if order:
+        raise DerivationError(
+            "the expectation of a smooth term times a derivative of the delta is not available; "
+            "write the activation without the step that causes it"
+        )
+    if term.power % 2:
+        return
+    target = _sum_for(sums, p * (1 + 2 * term.decay * q), 2 * term.decay)
+    moment = double_factorial(term.power) * (q * p - K12**2) ** (term.power // 2)
+    weight = term.coefficient * c / sympy.sqrt(2 * sympy.pi)
+    target.add_polynomial(weight * moment, term.power // 2)

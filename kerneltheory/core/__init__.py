@@ -1,0 +1,1 @@
+"""The base that every other layer stands on: formulas, derivations, arithmetic, errors."""

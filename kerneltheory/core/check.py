@@ -1,0 +1,55 @@
+"""Checks of arguments: each names the argument, what was given and what is accepted."""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def integer(name: str, value: Any, *, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`."""
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer of at least {minimum}, got {value!r}"
+        ) from None
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    if result < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {result}")
+    return result
+
+
+def integers(name: str, value: Any, *, minimum: int) -> np.ndarray:
+    """Return `value` as an integer array with entries of at least `minimum`."""
+    array = np.asarray(value)
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one integer, got an empty array")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must hold integers of at least {minimum}, got {value!r}")
+    if array.min() < minimum:
+        raise ValueError(f"{name} must hold integers of at least {minimum}, got {array.min()}")
+    return array
+
+
+def finite(name: str, value: Any, *, ndim: int | None = None) -> np.ndarray:
+    """Return `value` as a finite float64 array, of `ndim` dimensions if that is given."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real array, got {type(value).__name__}") from None
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        bad = int(np.size(array) - np.isfinite(array).sum())
+        raise ValueError(f"{name} must be finite, got {bad} entries that are NaN or infinite")
+    return array
+
+
+def nonnegative(name: str, value: Any) -> np.ndarray:
+    """Return `value` as a finite float64 array with no negative entry."""
+    array = finite(name, value)
+    if array.size and array.min() < 0:
+        raise ValueError(f"{name} must not be negative, got {array.min()}")
+    return array

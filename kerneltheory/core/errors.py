@@ -1,0 +1,29 @@
+"""The exceptions of the package: each says what was wrong and what to do instead.
+
+An argument of the wrong type or value raises the built-in `TypeError` or `ValueError`.
+The classes here are for results that would be meaningless.
+"""
+
+
+class KernelTheoryError(Exception):
+    """Base class of every result that the package refuses to return."""
+
+
+class NotPositiveDefiniteError(KernelTheoryError):
+    """A Gram matrix has a negative eigenvalue beyond rounding on the given inputs."""
+
+
+class DivergentError(KernelTheoryError):
+    """The requested quantity is infinite, or has no finite limit."""
+
+
+class PrecisionError(KernelTheoryError):
+    """The requested accuracy was not reached within the allowed work."""
+
+
+class DerivationError(KernelTheoryError):
+    """A derivation cannot be made, or one of its steps is false."""
+
+
+class LoweringError(KernelTheoryError):
+    """A symbolic expression has no counterpart in the requested arithmetic."""

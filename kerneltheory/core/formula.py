@@ -1,0 +1,96 @@
+"""A Formula: an exact right-hand side with its ordered arguments, domain and reference."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import sympy
+from flint import arb, ctx
+
+from kerneltheory.core import lower
+from kerneltheory.core.precision import float64_policy
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An exact expression in named arguments, evaluated to any precision.
+
+    Attributes:
+        name: what it is, in a few words.
+        args: the arguments, in the order in which a call takes them.
+        rhs: the exact right-hand side.
+        domain: where it holds, as an inequality or a condition in the arguments.
+        reference: where it is from.
+
+    Calling it evaluates in floating point (float64 for numpy input); `certified` gives a ball.
+
+    Examples:
+        >>> t = sympy.Symbol("t", real=True)
+        >>> square = Formula("square", (t,), t**2)
+        >>> float(square(3.0)), square.certified(sympy.Rational(1, 3), digits=5)
+        (9.0, [0.11111 +/- 1.12e-6])
+    """
+
+    name: str
+    args: tuple[sympy.Symbol, ...]
+    rhs: sympy.Expr
+    domain: sympy.Basic = field(default=sympy.true)
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        free = self.rhs.free_symbols - set(self.args)
+        if free:
+            raise ValueError(f"rhs has symbols {sorted(map(str, free))} that args do not name")
+
+    def __call__(self, *values: Any) -> Any:
+        """Evaluate elementwise on numbers or arrays that broadcast."""
+        self._check_count(values)
+        return _evaluate(lower.to_jax(self.args, self.rhs), *values)
+
+    def certified(self, *values: Any, digits: int = 30) -> arb:
+        """A ball that contains the value at exact numbers (rationals, floats, balls)."""
+        self._check_count(values)
+        with ctx.workdps(digits + 10):
+            balls = [_ball(argument, value) for argument, value in zip(self.args, values)]
+            return lower.to_balls(self.args, self.rhs)(*balls)
+
+    def diff(self, argument: sympy.Symbol, order: int = 1) -> "Formula":
+        """The exact derivative with respect to one argument."""
+        name = f"d^{order}/d{argument}^{order} of {self.name}"
+        derivative = sympy.diff(self.rhs, argument, order)
+        return Formula(name, self.args, derivative, self.domain, self.reference)
+
+    def substitute(self, values: dict[sympy.Symbol, Any]) -> "Formula":
+        """The formula with some arguments replaced by exact values."""
+        kept = tuple(argument for argument in self.args if argument not in values)
+        return Formula(
+            self.name, kept, self.rhs.subs(values), self.domain.subs(values), self.reference
+        )
+
+    @property
+    def latex(self) -> str:
+        """The right-hand side in LaTeX."""
+        return sympy.latex(self.rhs)
+
+    def __str__(self) -> str:
+        arguments = ", ".join(map(str, self.args))
+        return f"{self.name}({arguments}) = {self.rhs}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex}$"
+
+    def _check_count(self, values: tuple[Any, ...]) -> None:
+        if len(values) != len(self.args):
+            names = ", ".join(map(str, self.args))
+            raise TypeError(f"{self.name} takes {len(self.args)} values ({names}), got {values!r}")
+
+
+@float64_policy
+def _evaluate(function: Any, *values: Any) -> Any:
+    return jnp.asarray(function(*(jnp.asarray(value) for value in values)))
+
+
+def _ball(argument: sympy.Symbol, value: Any) -> arb:
+    if isinstance(value, arb):
+        return value
+    return arb(lower.to_fmpq(lower.exact(str(argument), value)))

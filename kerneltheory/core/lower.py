@@ -1,0 +1,180 @@
+"""The only translation between arithmetics: exact sympy expressions to balls and to arrays.
+
+An expression is translated once and kept in a cache, so the same expression always gives the
+same function (jax then compiles it once). What has no counterpart is refused here, at
+translation, and not when the function is first called.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+from flint import acb, arb, arb_series, fmpq
+
+from kerneltheory.core.errors import LoweringError
+
+# The functions that both translations know. sympy's jax printer would print others and fail
+# only when they are called.
+NUMERIC_FUNCTIONS = frozenset(
+    {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "log", "erf"}
+)
+
+
+def exact(name: str, value: Any) -> sympy.Rational:
+    """Return a parameter as the exact rational number that it is; floats are not rounded.
+
+    Examples:
+        >>> exact("weight_variance", 2), exact("weight_variance", 0.5)
+        (2, 1/2)
+    """
+    if isinstance(value, sympy.Rational):
+        return value
+    if isinstance(value, sympy.Expr) and value.is_number and value.is_real:
+        raise TypeError(f"{name} must be an exact rational or a float, got {value}")
+    try:
+        if isinstance(value, str | bool):
+            raise TypeError
+        fraction = Fraction(value) if not isinstance(value, np.generic) else Fraction(value.item())
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be a finite real number, got {value!r}") from None
+    return sympy.Rational(fraction.numerator, fraction.denominator)
+
+
+def to_fmpq(value: Fraction | sympy.Rational | int) -> fmpq:
+    """The flint rational equal to an exact number."""
+    if isinstance(value, sympy.Rational):
+        return fmpq(int(value.p), int(value.q))
+    fraction = Fraction(value)
+    return fmpq(fraction.numerator, fraction.denominator)
+
+
+# --- exact -> numeric -------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4096)
+def to_jax(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any]:
+    """A function of arrays, made of jax.numpy calls, that evaluates `rhs` elementwise."""
+    for node in sympy.preorder_traversal(rhs):
+        if isinstance(node, sympy.Function) and type(node).__name__ not in NUMERIC_FUNCTIONS:
+            raise LoweringError(
+                f"{type(node).__name__} has no numeric form; known are "
+                f"{', '.join(sorted(NUMERIC_FUNCTIONS))}"
+            )
+    _check_symbols(args, rhs)
+    return sympy.lambdify(args, rhs, modules="jax", cse=True)
+
+
+# --- exact -> certified -----------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4096)
+def to_balls(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any]:
+    """A function of real balls, complex balls or ball power series that encloses `rhs`.
+
+    On complex balls the result is an enclosure of an analytic function or not finite: a ball
+    that meets a branch cut gives NaN. Precision is flint's current one.
+    """
+    _check_symbols(args, rhs)
+    replacements, (reduced,) = sympy.cse([rhs], symbols=sympy.numbered_symbols("_t"))
+    namespace: dict[str, Any] = {"_power": _power, "_constant": _constant, "_fmpq": fmpq}
+    names = {symbol: f"_a{i}" for i, symbol in enumerate(args)}
+    lines = []
+    for i, (symbol, value) in enumerate(replacements):
+        lines.append(f"    _c{i} = {_emit(value, names, namespace)}")
+        names[symbol] = f"_c{i}"
+    header = f"def _enclosure({', '.join(f'_a{i}' for i in range(len(args)))}):"
+    source = "\n".join([header, *lines, f"    return {_emit(reduced, names, namespace)}"])
+    exec(source, namespace)
+    return namespace["_enclosure"]
+
+
+def _emit(node: sympy.Basic, names: dict[Any, str], namespace: dict[str, Any]) -> str:
+    """Python source for one node; constants stay exact until the call."""
+    if node in names:
+        return names[node]
+    if isinstance(node, sympy.Rational):
+        return f"_fmpq({node.p}, {node.q})"
+    if isinstance(node, sympy.NumberSymbol):
+        if node is not sympy.pi and node is not sympy.E:
+            raise LoweringError(f"the constant {node} has no ball form here; known are pi and E")
+        return f"_constant({str(node)!r})"
+    if isinstance(node, sympy.Float):
+        raise LoweringError(f"{node} is a rounded number; formulas hold exact constants only")
+    parts = [_emit(argument, names, namespace) for argument in node.args]
+    if isinstance(node, sympy.Add):
+        return f"({' + '.join(parts)})"
+    if isinstance(node, sympy.Mul):
+        return f"({' * '.join(parts)})"
+    if isinstance(node, sympy.Pow) and isinstance(node.exp, sympy.Rational):
+        return f"_power({parts[0]}, {node.exp.p}, {node.exp.q})"
+    name = type(node).__name__
+    if name in NUMERIC_FUNCTIONS:
+        namespace[f"_{name}"] = functools.partial(_function, name)
+        return f"_{name}({parts[0]})"
+    raise LoweringError(f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}")
+
+
+def _constant(name: str) -> arb:
+    return arb.pi() if name == "pi" else arb(1).exp()
+
+
+def _power(base: Any, numerator: int, denominator: int) -> Any:
+    """base ** (numerator/denominator), analytic on complex balls."""
+    if isinstance(base, fmpq):
+        base = arb(base)
+    if denominator == 1:
+        result = base ** abs(numerator)
+    elif denominator == 2:
+        result = square_root(base) ** abs(numerator)
+    else:
+        result = (_function("log", base) * fmpq(abs(numerator), denominator)).exp()
+    if numerator > 0:
+        return result
+    return arb_series([1]) / result if isinstance(result, arb_series) else 1 / result
+
+
+def square_root(value: Any) -> Any:
+    """Square root; NaN on a complex ball that meets the branch cut."""
+    return value.sqrt(analytic=True) if isinstance(value, acb) else value.sqrt()
+
+
+def _function(name: str, value: Any) -> Any:
+    if isinstance(value, fmpq):
+        value = arb(value)
+    if isinstance(value, acb):
+        if name == "log":
+            return value.log(analytic=True)
+        # asin and acos are cut along the reals beyond -1 and 1, where 1 - z^2 is negative.
+        if name in ("asin", "acos") and not (1 - value * value).sqrt(analytic=True).is_finite():
+            return acb("nan")
+    if isinstance(value, arb_series) and name not in dir(arb_series):
+        raise LoweringError(f"{name} of a power series is not available")
+    return getattr(value, name)()
+
+
+def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:
+    free = rhs.free_symbols - set(args)
+    if free:
+        raise LoweringError(
+            f"the expression has free symbols {sorted(map(str, free))} besides its arguments "
+            f"{[str(a) for a in args]}; substitute numbers for them first"
+        )
+
+
+# --- certified -> numeric ---------------------------------------------------------------------
+
+
+def to_float(ball: arb) -> float:
+    """The float64 nearest to a ball's midpoint."""
+    return float(ball.mid())
+
+
+def relative_radius(ball: arb) -> float:
+    """Radius over the smallest magnitude in the ball, zero for an exact zero."""
+    if ball.is_zero():
+        return 0.0
+    lower = ball.abs_lower()
+    return float((ball.rad() / lower).upper()) if lower > 0 else float("inf")
