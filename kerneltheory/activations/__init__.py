@@ -1,0 +1,1 @@
+"""The nonlinearities, and their duals derived and certified."""

@@ -51,8 +51,12 @@ class Chain:
 
     def derivative_of_dual(self, order: int) -> sympy.Expr:
         """The n-th derivative of T with respect to k, n <= m, integrated back from order m."""
-        total = sympy.Add(*(self.boundary(j) * K12 ** (j - order) / sympy.factorial(j - order)
-                            for j in range(order, self.order)))
+        total = sympy.Add(
+            *(
+                self.boundary(j) * K12 ** (j - order) / sympy.factorial(j - order)
+                for j in range(order, self.order)
+            )
+        )
         for integrand in self.integrands:
             total += repeated_integral(integrand, self.order - order)
         return collect_radicals(total)

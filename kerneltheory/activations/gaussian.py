@@ -51,11 +51,15 @@ def wick(i: int, j: int) -> Iterator[tuple[sympy.Rational, int, int, int]]:
         if (i - cross) % 2 or (j - cross) % 2:
             continue
         first, second = (i - cross) // 2, (j - cross) // 2
-        count = sympy.factorial(i) * sympy.factorial(j) / (
-            sympy.factorial(cross)
-            * sympy.factorial(first)
-            * sympy.factorial(second)
-            * 2 ** (first + second)
+        count = (
+            sympy.factorial(i)
+            * sympy.factorial(j)
+            / (
+                sympy.factorial(cross)
+                * sympy.factorial(first)
+                * sympy.factorial(second)
+                * 2 ** (first + second)
+            )
         )
         yield count, first, cross, second
 

@@ -83,7 +83,7 @@ def _certified(
 
 
 def _half_line(phi: Activation, sign: int):
-    """phi on x > 0 or on x < 0, where it is analytic, as a function of balls."""
+    """Phi on x > 0 or on x < 0, where it is analytic, as a function of balls."""
     expression = phi.expression.replace(sympy.Max, lambda *a: _positive_part(a, sign))
     step = sympy.Integer(1 if sign > 0 else 0)
     expression = expression.replace(sympy.Heaviside, lambda *_: step)

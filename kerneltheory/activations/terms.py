@@ -149,7 +149,7 @@ def _is_gaussian(factor: sympy.exp) -> bool:
 
 
 def _scale_of(factor: sympy.Basic) -> sympy.Expr | None:
-    """g if the factor is a function of g x with a number g; Heaviside(g x) counts as g = 1."""
+    """G if the factor is a function of g x with a number g; Heaviside(g x) counts as g = 1."""
     if not factor.args:
         return None
     scale = factor.args[0] / X

@@ -11,9 +11,7 @@ def integer(name: str, value: Any, *, minimum: int) -> int:
     try:
         result = operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"{name} must be an integer of at least {minimum}, got {value!r}"
-        ) from None
+        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}") from None
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     if result < minimum:

@@ -96,9 +96,7 @@ class Derivation:
         return "\n".join(f"{s.statement!s:<{width}}   [{s.reason}]" for s in self.steps)
 
     def _repr_latex_(self) -> str:
-        lines = [
-            rf"{_aligned(step.statement)} && \text{{{step.reason}}}" for step in self.steps
-        ]
+        lines = [rf"{_aligned(step.statement)} && \text{{{step.reason}}}" for step in self.steps]
         body = " \\\\\n".join(lines)
         return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$"
 

@@ -122,7 +122,7 @@ def _constant(name: str) -> arb:
 
 
 def _power(base: Any, numerator: int, denominator: int) -> Any:
-    """base ** (numerator/denominator), analytic on complex balls."""
+    """Base ** (numerator/denominator), analytic on complex balls."""
     if isinstance(base, fmpq):
         base = arb(base)
     if denominator == 1:

@@ -1,7 +1,7 @@
 """Gaussian quadrature for the distribution of the cosine between two points of the sphere."""
 
 import numpy as np
-from scipy.special import roots_gegenbauer, roots_chebyt
+from scipy.special import roots_chebyt, roots_gegenbauer
 
 from kerneltheory.core import check
 

@@ -1,0 +1,80 @@
+# Every target does its own set-up. `make reproduce` installs what the package needs to run;
+# the others add the tools of development. A set-up is repeated only when pyproject.toml or
+# constraints.txt has changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb))
+
+.PHONY: help install reproduce test lint format notebooks bench clean
+
+help:
+	@echo "make reproduce   verify every formula and draw the figures into paper_figures/"
+	@echo "make test        run the tests and the examples of the docstrings"
+	@echo "make lint        style, types and the rules of import"
+	@echo "make format      rewrite the code in the one style"
+	@echo "make notebooks   execute the notebooks"
+	@echo "make bench       measure speed"
+	@echo "make install     only set up $(VENV), with everything"
+	@echo "make clean       remove $(VENV) and all caches"
+
+install: $(DEV)
+
+reproduce: $(RUNTIME)
+	$(BIN)/python -m kerneltheory reproduce --output paper_figures
+
+test: $(DEV)
+	$(BIN)/python -m pytest
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(DEV)
+ifeq ($(NOTEBOOKS),)
+	@echo "there are no notebooks"
+else
+	$(BIN)/python -m pytest --override-ini addopts= -n 2 --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
+endif
+
+bench: $(DEV)
+	$(BIN)/python -m pytest --override-ini addopts= --override-ini norecursedirs= \
+		--import-mode=importlib --benchmark-only tests/benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	find kerneltheory tests paper_figures -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A candidate is run, not only looked up: a version manager may know a name without having it.
+$(CREATED):
+	@rm -rf $(VENV)
+	@for candidate in python3.11 python3.12 python3.13 python3; do \
+		if $$candidate -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "$$candidate -m venv $(VENV)"; \
+			$$candidate -m venv $(VENV) && touch $@; \
+			exit; \
+		fi; \
+	done; \
+	echo "kerneltheory needs Python 3.11 or newer, with its venv module;" \
+		"none was found as python3.11, python3.12, python3.13 or python3" >&2; \
+	exit 1
+
+# The build backend is installed first, so that its version too comes from constraints.txt.
+$(RUNTIME): pyproject.toml constraints.txt $(CREATED)
+	$(PIP_INSTALL) hatchling editables
+	$(PIP_INSTALL) --no-build-isolation --editable '.[data]'
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $@

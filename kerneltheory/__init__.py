@@ -1,0 +1,126 @@
+"""The theory of wide neural networks as kernels: exact, certified and fast.
+
+The package follows one line of thought, and so do its folders::
+
+    activation -> dual activation -> kernel -> spectrum -> learning curve <-> simulated regression
+
+Conventions, obeyed everywhere:
+
+- The sphere is S^{d-1} in R^d; ``dim`` is d. Its measure is the uniform probability measure.
+  ``P_k`` is the Legendre polynomial in d dimensions, normalised to P_k(1) = 1.
+- t is the cosine of the angle between two inputs. Networks take inputs with |x|^2 = d on the
+  sphere, so that the input layer's kernel is w t + b, with w the variance of the weights and b
+  that of the biases.
+- lambda_k is the eigenvalue of one eigenfunction of degree k, and N(d, k) its multiplicity, so
+  that the kernel on the diagonal is h(1) = sum_k N(d, k) lambda_k.
+- The tangent kernel is in the NTK parametrisation, with every layer and every bias trained, and
+  is not divided by the depth. The variances are the same in every layer. ``depth`` counts the
+  hidden layers, that is the nonlinearities; the output layer is included.
+- ``ridge`` is absolute: the predictor solves (K + ridge I) a = y. ``noise_variance`` is that of
+  the labels. ``test_error`` is measured against the target without noise, and is the sum of
+  ``bias`` and ``variance``.
+- ``Target.power[k]`` is the squared norm of the part of degree k of the target.
+- n is the number of samples.
+
+Importing the package loads none of the libraries it stands on: each public name loads its own
+module when it is first used. No global state is changed, neither by importing nor by computing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kerneltheory.activations.activation import activation
+    from kerneltheory.activations.catalogue import erf, relu
+    from kerneltheory.activations.derive import covariance_dual, derive_dual, dual
+    from kerneltheory.activations.hermite import hermite_coefficients
+    from kerneltheory.core.errors import (
+        DerivationError,
+        DivergentError,
+        KernelTheoryError,
+        LoweringError,
+        NotPositiveDefiniteError,
+        PrecisionError,
+    )
+    from kerneltheory.experiments.compare import compare
+    from kerneltheory.experiments.simulate import simulate
+    from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
+    from kerneltheory.learning.curve import LearningCurve
+    from kerneltheory.learning.equivalent import learning_curve
+    from kerneltheory.learning.high_order import high_order_curve
+    from kerneltheory.regression.ridge import KernelRidge
+    from kerneltheory.spectra.empirical import empirical_spectrum
+    from kerneltheory.spectra.enclosure import certified_spectrum, spectrum
+    from kerneltheory.spectra.spectrum import Spectrum, Target
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DerivationError",
+    "DivergentError",
+    "KernelRidge",
+    "KernelTheoryError",
+    "LearningCurve",
+    "LoweringError",
+    "NotPositiveDefiniteError",
+    "PrecisionError",
+    "Spectrum",
+    "Target",
+    "activation",
+    "certified_spectrum",
+    "compare",
+    "covariance_dual",
+    "derive_dual",
+    "dot_product_kernel",
+    "dual",
+    "empirical_spectrum",
+    "erf",
+    "hermite_coefficients",
+    "high_order_curve",
+    "learning_curve",
+    "nngp",
+    "ntk",
+    "relu",
+    "simulate",
+    "spectrum",
+]
+
+_NAMES_OF = {
+    "activations.activation": ("activation",),
+    "activations.catalogue": ("erf", "relu"),
+    "activations.derive": ("covariance_dual", "derive_dual", "dual"),
+    "activations.hermite": ("hermite_coefficients",),
+    "core.errors": (
+        "DerivationError",
+        "DivergentError",
+        "KernelTheoryError",
+        "LoweringError",
+        "NotPositiveDefiniteError",
+        "PrecisionError",
+    ),
+    "experiments.compare": ("compare",),
+    "experiments.simulate": ("simulate",),
+    "kernels.kernel": ("dot_product_kernel", "nngp", "ntk"),
+    "learning.curve": ("LearningCurve",),
+    "learning.equivalent": ("learning_curve",),
+    "learning.high_order": ("high_order_curve",),
+    "regression.ridge": ("KernelRidge",),
+    "spectra.empirical": ("empirical_spectrum",),
+    "spectra.enclosure": ("certified_spectrum", "spectrum"),
+    "spectra.spectrum": ("Spectrum", "Target"),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module, once."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

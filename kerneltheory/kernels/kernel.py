@@ -1,0 +1,425 @@
+"""Kernels: of infinitely wide fully connected networks, and any function of the cosine."""
+
+import functools
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from flint import acb, arb, arb_series, ctx
+
+from kerneltheory.activations.activation import Activation, activation
+from kerneltheory.core import check, lower
+from kerneltheory.core.errors import KernelTheoryError
+from kerneltheory.core.formula import Formula
+from kerneltheory.kernels import recursion
+from kerneltheory.kernels.centred import Centred, centred_cosine
+from kerneltheory.kernels.gram import elementwise, gram_matrix
+from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, symbolic_maps
+
+T = sympy.Symbol("t", real=True)
+MAX_OPERATIONS = 2000
+
+
+class Kernel(ABC):
+    """A positive definite function h of the cosine t between two inputs.
+
+    Calling it gives h(t); `gram` gives Gram matrices; `formula` the exact h where it is small.
+    """
+
+    @property
+    @abstractmethod
+    def formula(self) -> Formula:
+        """H as an exact Formula in t."""
+
+    @abstractmethod
+    def gram(self, X: Any, Z: Any | None = None) -> Any:
+        """Gram matrix of the rows of X with those of Z (or of X itself)."""
+
+    @abstractmethod
+    def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h at a real ball, a power series of balls or a centred form."""
+
+    @abstractmethod
+    def ball_at_one(self) -> arb:
+        """Enclosure of h(1) at flint's current precision."""
+
+    @property
+    @abstractmethod
+    def profile(self) -> Any:
+        """H as a function of arrays; the same function object for equal kernels."""
+
+    @property
+    def layers(self) -> int:
+        """How many times a function is composed with the cosine."""
+        return 1
+
+    def __call__(self, t: Any) -> Any:
+        """h(t) elementwise for cosines t in [-1, 1]; exact at t = 1.
+
+        Raises:
+            ValueError: if a cosine lies outside [-1, 1] or is not finite.
+        """
+        if not isinstance(t, jax.Array):
+            t = check.finite("t", t)
+            if t.size and np.abs(t).max() > 1:
+                raise ValueError(
+                    f"t must hold cosines in [-1, 1], got {t.flat[np.abs(t).argmax()]}"
+                )
+        return elementwise(self.profile, self.trace, t)
+
+    def enclose_at_angle(self, angle: acb) -> acb:
+        """Enclosure of h(cos angle) on a complex ball, not finite unless it is analytic there."""
+        value = self.on_balls(centred_cosine(angle))
+        return value.box if isinstance(value, Centred) else acb(value)
+
+    @functools.cached_property
+    def trace(self) -> float:
+        """h(1), the sum of all eigenvalues with multiplicity."""
+        with ctx.workdps(40):
+            return lower.to_float(self.ball_at_one())
+
+    def taylor_coefficients(self, count: int) -> np.ndarray:
+        r"""Taylor coefficients :math:`h^{(k)}(0)/k!`, k < count, correctly rounded.
+
+        They are the limits of :math:`N(d, k)\,\lambda_k` as d grows (arXiv:2205.14846).
+        """
+        count = check.integer("count", count, minimum=1)
+        with ctx.workdps(60 + 2 * count):
+            old, ctx.cap = ctx.cap, count + 1
+            try:
+                series = self.on_balls(arb_series([0, 1], prec=count))
+            finally:
+                ctx.cap = old
+            series = series if isinstance(series, arb_series) else arb_series([series])
+            return np.array([lower.to_float(arb(series[k])) for k in range(count)])
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkKernel(Kernel):
+    """NNGP or NTK of a fully connected network; made by `nngp` and `ntk`.
+
+    Attributes:
+        activation: the nonlinearity.
+        depth: number of hidden layers; the linear output layer is included.
+        weight_variance, bias_variance: exact; the same in every layer.
+        tangent: True for the NTK, False for the NNGP.
+    """
+
+    activation: Activation
+    depth: int
+    weight_variance: sympy.Rational
+    bias_variance: sympy.Rational
+    tangent: bool
+
+    def __repr__(self) -> str:
+        name = "ntk" if self.tangent else "nngp"
+        return (
+            f"{name}({self.activation.name}, depth={self.depth}, "
+            f"weight_variance={self.weight_variance}, bias_variance={self.bias_variance})"
+        )
+
+    @property
+    def layers(self) -> int:
+        return self.depth
+
+    @property
+    def formula(self) -> Formula:
+        return _network_formula(self)
+
+    @property
+    def profile(self) -> Any:
+        return _network_functions(self)[0]
+
+    def gram(self, X: Any, Z: Any | None = None) -> Any:
+        r"""Gram matrix for rows of any norm, with :math:`K^0 = w\,x \cdot z / d + b`.
+
+        Args:
+            X: shape (n, d); a numpy array is computed in float64, a jax array in its own dtype.
+            Z: shape (m, d), or None for X.
+
+        Returns:
+            Array of shape (n, m); for Z None symmetric, its diagonal exact.
+
+        Raises:
+            ValueError: if X or Z is not a finite matrix, or a row is zero while the bias
+                variance is: its correlation with other rows is then undefined.
+        """
+        if self.bias_variance == 0:
+            for name, rows in (("X", X), ("Z", Z)):
+                if rows is not None and not isinstance(rows, jax.Array):
+                    _check_rows(name, rows)
+        _, tile, diagonal = _network_functions(self)
+        return gram_matrix(tile, diagonal, X, Z)
+
+    def on_balls(self, cosine: Any) -> Any:
+        w, b, q = self._ball_parameters()
+        start = cosine * (w / q) + b / q
+        return recursion.covariances(
+            ball_maps(self.activation), self.depth, w, b, (q, q), start, self.tangent
+        )
+
+    def ball_at_one(self) -> arb:
+        w, b, q = self._ball_parameters()
+        maps = ball_maps(self.activation)
+        return recursion.diagonal(maps, self.depth, w, b, q, self.tangent)
+
+    def _ball_parameters(self) -> tuple[arb, arb, arb]:
+        w = arb(lower.to_fmpq(self.weight_variance))
+        b = arb(lower.to_fmpq(self.bias_variance))
+        return w, b, w + b
+
+
+def _check_rows(name: str, rows: Any) -> None:
+    norms = np.abs(check.finite(name, rows, ndim=2)).max(axis=1, initial=0)
+    if not norms.all():
+        raise ValueError(
+            f"{name} must have no zero row when bias_variance is 0, got one at index "
+            f"{int(np.argmin(norms))}"
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _network_formula(kernel: NetworkKernel) -> Formula:
+    w, b = kernel.weight_variance, kernel.bias_variance
+    q = w + b
+    rhs = recursion.covariances(
+        symbolic_maps(kernel.activation),
+        kernel.depth,
+        w,
+        b,
+        (q, q),
+        (w * T + b) / q,
+        kernel.tangent,
+    )
+    if rhs.count_ops() > MAX_OPERATIONS:
+        raise KernelTheoryError(
+            f"the formula of {kernel} has {rhs.count_ops()} operations, more than "
+            f"{MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
+        )
+    return Formula(repr(kernel), (T,), sympy.expand(rhs), sympy.Abs(T) <= 1, "arXiv:1806.07572")
+
+
+@functools.lru_cache(maxsize=256)
+def _network_functions(kernel: NetworkKernel) -> tuple[Any, Any, Any]:
+    """The profile in t, the jitted tile and the diagonal, as functions of arrays."""
+    maps = numeric_maps(kernel.activation)
+    depth, tangent = kernel.depth, kernel.tangent
+    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
+    q = float(kernel.weight_variance + kernel.bias_variance)
+
+    def profile(t: Any) -> Any:
+        same = jnp.asarray(q, t.dtype)
+        start = maps.correlation((w * t + b) / q)
+        return recursion.covariances(maps, depth, w, b, (same, same), start, tangent)
+
+    def first_variance(rows: Any) -> Any:
+        return w * jnp.sum(rows * rows, axis=1) / rows.shape[1] + b
+
+    @jax.jit
+    def tile(X: Any, Z: Any) -> Any:
+        q1, q2 = first_variance(X)[:, None], first_variance(Z)[None, :]
+        covariance = w * (X @ Z.T) / X.shape[1] + b
+        start = maps.correlation(covariance / (jnp.sqrt(q1) * jnp.sqrt(q2)))
+        return recursion.covariances(maps, depth, w, b, (q1, q2), start, tangent)
+
+    @jax.jit
+    def diagonal(X: Any) -> Any:
+        return recursion.diagonal(maps, depth, w, b, first_variance(X), tangent)
+
+    return profile, tile, diagonal
+
+
+@dataclass(frozen=True, repr=False)
+class DotProductKernel(Kernel):
+    """Any function h of the cosine; made by `dot_product_kernel`.
+
+    Attributes:
+        expression: h as a sympy expression in t.
+    """
+
+    expression: sympy.Expr
+
+    def __repr__(self) -> str:
+        return f"dot_product_kernel({self.expression})"
+
+    @property
+    def formula(self) -> Formula:
+        return Formula(repr(self), (T,), self.expression, sympy.Abs(T) <= 1)
+
+    @property
+    def profile(self) -> Any:
+        return _safe_profile(self)
+
+    def gram(self, X: Any, Z: Any | None = None, *, normalize: bool = False) -> Any:
+        """Gram matrix for rows of squared norm d, so that x.z/d is the cosine.
+
+        Args:
+            X: shape (n, d); a numpy array is computed in float64, a jax array in its own dtype.
+            Z: shape (m, d), or None for X.
+            normalize: scale the rows to squared norm d first.
+
+        Returns:
+            Array of shape (n, m); for Z None symmetric, its diagonal exactly h(1).
+
+        Raises:
+            ValueError: if a row has another norm and `normalize` is False.
+        """
+        if not isinstance(X, jax.Array):
+            X = _scaled_rows("X", X, normalize)
+        elif normalize:
+            X = X * jnp.sqrt(X.shape[1] / jnp.sum(X * X, axis=1, keepdims=True))
+        if Z is not None and not isinstance(Z, jax.Array):
+            Z = _scaled_rows("Z", Z, normalize)
+        elif Z is not None and normalize:
+            Z = Z * jnp.sqrt(Z.shape[1] / jnp.sum(Z * Z, axis=1, keepdims=True))
+        tile, diagonal = _dot_product_functions(self)
+        return gram_matrix(tile, diagonal, X, Z)
+
+    def on_balls(self, cosine: Any) -> Any:
+        function = lower.to_balls((T,), self.expression)
+        return function(cosine.box if isinstance(cosine, Centred) else cosine)
+
+    def ball_at_one(self) -> arb:
+        return arb(lower.to_balls((), self.expression.subs(T, 1))())
+
+
+def _scaled_rows(name: str, rows: Any, normalize: bool) -> np.ndarray:
+    rows = check.finite(name, rows, ndim=2)
+    squared = np.sum(rows * rows, axis=1, keepdims=True)
+    if normalize:
+        _check_rows(name, rows)
+        return rows * np.sqrt(rows.shape[1] / squared)
+    if not np.allclose(squared, rows.shape[1], rtol=1e-8, atol=0):
+        worst = squared.flat[np.abs(squared - rows.shape[1]).argmax()]
+        raise ValueError(
+            f"{name} must have rows of squared norm {rows.shape[1]} (the number of columns), got "
+            f"one of {worst:.6g}; scale the data or pass normalize=True"
+        )
+    return rows
+
+
+@functools.lru_cache(maxsize=256)
+def _safe_profile(kernel: DotProductKernel) -> Any:
+    function = lower.to_jax((T,), kernel.expression)
+
+    def profile(t: Any) -> Any:
+        return jnp.broadcast_to(function(jnp.clip(t, -1, 1)), t.shape)
+
+    return profile
+
+
+@functools.lru_cache(maxsize=256)
+def _dot_product_functions(kernel: DotProductKernel) -> tuple[Any, Any]:
+    profile, at_one = kernel.profile, kernel.trace
+
+    @jax.jit
+    def tile(X: Any, Z: Any) -> Any:
+        return profile(X @ Z.T / X.shape[1])
+
+    def diagonal(X: Any) -> Any:
+        return jnp.full(X.shape[0], at_one, X.dtype)
+
+    return tile, diagonal
+
+
+# --- constructors -----------------------------------------------------------------------------
+
+
+def nngp(phi: Any, depth: int, *, weight_variance: Any, bias_variance: Any = 0) -> NetworkKernel:
+    r"""Neural network Gaussian process kernel of a wide fully connected network.
+
+    .. math:: K^0 = w\,x \cdot z/d + b, \qquad K^l = w\,T(K^{l-1}) + b
+
+    Args:
+        phi: the activation, or a sympy expression in one symbol.
+        depth: number of hidden layers, at least 1; the output layer is included.
+        weight_variance: w > 0, of every layer. Numbers stay exact.
+        bias_variance: b >= 0, of every layer.
+
+    Raises:
+        DerivationError: if phi has no elementary dual.
+
+    References:
+        arXiv:1711.00165; conventions of arXiv:1912.02803.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> nngp(relu, 1, weight_variance=2).formula.rhs
+        2*t*asin(t)/pi + t + 2*sqrt(1 - t**2)/pi
+    """
+    return _network(phi, depth, weight_variance, bias_variance, tangent=False)
+
+
+def ntk(phi: Any, depth: int, *, weight_variance: Any, bias_variance: Any = 0) -> NetworkKernel:
+    r"""Neural tangent kernel of a wide fully connected network, all parameters trained.
+
+    .. math:: \Theta^0 = K^0, \qquad \Theta^l = K^l + w\,T'(K^{l-1})\,\Theta^{l-1}
+
+    Args:
+        phi: the activation, or a sympy expression in one symbol.
+        depth: number of hidden layers, at least 1; the output layer is included.
+        weight_variance: w > 0, of every layer. Numbers stay exact.
+        bias_variance: b >= 0, of every layer.
+
+    Raises:
+        DerivationError: if phi has no elementary dual.
+        DivergentError: if phi' has an infinite second moment (steps).
+
+    References:
+        arXiv:1806.07572; NTK parametrisation of arXiv:1912.02803, with no 1/depth.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> float(ntk(relu, 3, weight_variance=2)(1.0))
+        8.0
+    """
+    kernel = _network(phi, depth, weight_variance, bias_variance, tangent=True)
+    check_tangent(kernel.activation)
+    return kernel
+
+
+def _network(phi: Any, depth: int, w: Any, b: Any, *, tangent: bool) -> NetworkKernel:
+    depth = check.integer("depth", depth, minimum=1)
+    w, b = lower.exact("weight_variance", w), lower.exact("bias_variance", b)
+    if w <= 0:
+        raise ValueError(f"weight_variance must be positive, got {w}")
+    if b < 0:
+        raise ValueError(f"bias_variance must not be negative, got {b}")
+    phi = activation(phi)
+    symbolic_maps(phi)
+    return NetworkKernel(phi, depth, w, b, tangent)
+
+
+def dot_product_kernel(expression: Any) -> DotProductKernel:
+    """Kernel h(t) of the cosine t = x.z/d for inputs of squared norm d.
+
+    Args:
+        expression: a sympy expression in one symbol, positive definite on the sphere in use.
+
+    Raises:
+        TypeError, ValueError: if it is not an expression in exactly one symbol.
+        LoweringError: if it holds a function without a numeric form.
+
+    Examples:
+        >>> t = sympy.Symbol("t")
+        >>> float(dot_product_kernel(sympy.exp(t))(0.5)) == float(np.exp(0.5))
+        True
+    """
+    if not isinstance(expression, sympy.Expr):
+        raise TypeError(f"expression must be a sympy expression in one symbol, got {expression!r}")
+    symbols = sorted(expression.free_symbols, key=str)
+    if len(symbols) != 1:
+        raise ValueError(
+            f"expression must have exactly one free symbol, got {[str(s) for s in symbols]}"
+        )
+    expression = sympy.nsimplify(expression.subs(symbols[0], T), rational=True)
+    lower.to_jax((T,), expression)
+    lower.to_balls((T,), expression)
+    return DotProductKernel(expression)

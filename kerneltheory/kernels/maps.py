@@ -1,0 +1,95 @@
+"""The dual activation of one phi as layer maps in each of the three arithmetics."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import sympy
+from flint import acb, arb
+
+from kerneltheory.activations.activation import Activation
+from kerneltheory.activations.derive import correlation_dual
+from kerneltheory.core import lower
+from kerneltheory.core.errors import DivergentError
+from kerneltheory.core.formula import Formula
+from kerneltheory.kernels.centred import Centred
+from kerneltheory.kernels.recursion import LayerMaps
+
+
+def _at_one(formula: Formula) -> Formula:
+    """The formula in q on the diagonal: q1 = q2 = q and c = 1, put in exactly."""
+    q1, q2, correlation = formula.args
+    return formula.substitute({correlation: sympy.Integer(1)}).substitute({q2: q1})
+
+
+def _formulas(phi: Activation) -> tuple[Formula, Formula, Formula, Formula]:
+    value, slope = correlation_dual(phi), correlation_dual(phi, 1)
+    return value, slope, _at_one(value), _at_one(slope)
+
+
+def check_tangent(phi: Activation) -> None:
+    """Refuse activations whose derivative has an infinite second moment."""
+    if not _at_one(correlation_dual(phi, 1)).rhs.is_finite:
+        raise DivergentError(
+            f"the NTK of {phi.name} diverges: E[phi'(u)^2] is infinite on the diagonal; "
+            "its NNGP kernel is finite, use kt.nngp"
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def symbolic_maps(phi: Activation) -> LayerMaps[sympy.Expr]:
+    """Layer maps on sympy expressions."""
+    value, slope, variance, variance_slope = (
+        functools.partial(_substitute, formula) for formula in _formulas(phi)
+    )
+    return LayerMaps(value, slope, variance, variance_slope, sympy.sqrt, lambda c: c)
+
+
+def _substitute(formula: Formula, *values: sympy.Expr) -> sympy.Expr:
+    return formula.rhs.subs(dict(zip(formula.args, values)), simultaneous=True)
+
+
+@functools.lru_cache(maxsize=256)
+def ball_maps(phi: Activation) -> LayerMaps[Any]:
+    """Layer maps on real balls, complex balls, ball power series and centred forms."""
+    formulas = _formulas(phi)
+    value, slope, variance, variance_slope = (lower.to_balls(f.args, f.rhs) for f in formulas)
+    return LayerMaps(
+        functools.partial(_centred_value, value, slope),
+        functools.partial(_centred_slope, slope),
+        lambda q: arb(variance(q)),
+        lambda q: arb(variance_slope(q)),
+        lower.square_root,
+        lambda c: c,
+    )
+
+
+def _centred_value(value: Callable, slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
+    if not isinstance(c, Centred):
+        return value(q1, q2, c)
+    scale = lower.square_root(q1) * lower.square_root(q2)
+    return c.apply(functools.partial(value, q1, q2), lambda x: slope(q1, q2, x) * scale)
+
+
+def _centred_slope(slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
+    return acb(slope(q1, q2, c.box)) if isinstance(c, Centred) else slope(q1, q2, c)
+
+
+@functools.lru_cache(maxsize=256)
+def numeric_maps(phi: Activation) -> LayerMaps[Any]:
+    """Layer maps on arrays."""
+    value, slope, variance, variance_slope = (
+        lower.to_jax(formula.args, formula.rhs) for formula in _formulas(phi)
+    )
+    return LayerMaps(value, slope, variance, variance_slope, jnp.sqrt, rounded_correlation)
+
+
+def rounded_correlation(c: Any) -> Any:
+    """Clip to [-1, 1]; a correlation that rounding cannot tell from one is one.
+
+    An angle below sqrt(8 eps) is not resolved by its cosine, and coincident inputs must give the
+    diagonal exactly.
+    """
+    c = jnp.clip(c, -1, 1)
+    return jnp.where(1 - c < 4 * jnp.finfo(c.dtype).eps, jnp.ones_like(c), c)

@@ -1,0 +1,89 @@
+r"""The layer step of fully connected networks, written once for every arithmetic.
+
+With :math:`T(q_1, q_2, c)` the dual activation at variances q1, q2 and correlation c, and
+:math:`T' = dT/dk`, one hidden layer maps
+
+.. math::
+    K' &= w\,T + b, \qquad q' = w\,T(q, q, 1) + b, \qquad c' = K' / \sqrt{q_1' q_2'} \\
+    \Theta' &= K' + w\,T'\,\Theta
+
+starting from :math:`K = \Theta = w\,x \cdot z/d + b` (arXiv:1806.07572, arXiv:1912.02803). The
+state is (variances, correlation), never raw covariances: their rounding grows like chi_1^depth.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Number = TypeVar("Number")
+
+
+@dataclass(frozen=True)
+class LayerMaps(Generic[Number]):
+    """The dual activation lowered to one arithmetic.
+
+    Attributes:
+        value, slope: T and T' as functions of (q1, q2, c).
+        variance, variance_slope: T(q, q, 1) and T'(q, q, 1), where c = 1 was put in exactly.
+        root: the square root.
+        correlation: brings a computed correlation back into its domain, where rounding may have
+            left it (the identity where arithmetic does not round).
+    """
+
+    value: Callable[[Number, Number, Number], Number]
+    slope: Callable[[Number, Number, Number], Number]
+    variance: Callable[[Number], Number]
+    variance_slope: Callable[[Number], Number]
+    root: Callable[[Number], Number]
+    correlation: Callable[[Number], Number]
+
+
+def covariances(
+    maps: LayerMaps,
+    depth: int,
+    weight_variance: Any,
+    bias_variance: Any,
+    variances: tuple[Any, Any],
+    correlation: Any,
+    tangent: bool,
+) -> Any:
+    """NNGP (or, with `tangent`, NTK) of two inputs after `depth` hidden layers.
+
+    Args:
+        maps: the dual activation in the arithmetic of the other arguments.
+        depth: number of hidden layers.
+        weight_variance, bias_variance: w and b of every layer.
+        variances: q1, q2 of the first preactivation.
+        correlation: c of the first preactivation.
+        tangent: whether to return Theta instead of K.
+    """
+    w, b = weight_variance, bias_variance
+    q1, q2 = variances
+    covariance = maps.root(q1) * maps.root(q2) * correlation
+    theta = covariance
+    for _ in range(depth):
+        covariance = w * maps.value(q1, q2, correlation) + b
+        if tangent:
+            theta = covariance + w * maps.slope(q1, q2, correlation) * theta
+        q1, q2 = w * maps.variance(q1) + b, w * maps.variance(q2) + b
+        correlation = maps.correlation(covariance / (maps.root(q1) * maps.root(q2)))
+    return theta if tangent else covariance
+
+
+def diagonal(
+    maps: LayerMaps,
+    depth: int,
+    weight_variance: Any,
+    bias_variance: Any,
+    variance: Any,
+    tangent: bool,
+) -> Any:
+    """The same for two equal inputs, where the correlation is exactly one in every layer."""
+    w, b, q = weight_variance, bias_variance, variance
+    theta = q
+    for _ in range(depth):
+        slope = maps.variance_slope(q) if tangent else None
+        q = w * maps.variance(q) + b
+        if tangent:
+            theta = q + w * slope * theta
+    return theta if tangent else q

@@ -1,0 +1,1 @@
+"""Learning curves of kernel ridge regression from theory."""

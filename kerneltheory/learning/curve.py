@@ -1,0 +1,293 @@
+"""The record of a learning curve: what theory predicts and what a simulation measures."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+
+MEASURES = (
+    "test_error",
+    "bias",
+    "variance",
+    "train_error",
+    "gcv",
+    "leave_one_out",
+    "conditional_bias",
+    "variance_from_sampling",
+    "variance_from_noise",
+    "overfitting",
+    "kappa",
+)
+
+
+@array_record
+class StandardErrors(ArrayRecord):
+    """Standard errors of the measured fields of a learning curve, across trials.
+
+    Every field has the shape of the curve's field of the same name, or is None where that was
+    not measured.
+    """
+
+    test_error: Array | None = None
+    bias: Array | None = None
+    variance: Array | None = None
+    train_error: Array | None = None
+    gcv: Array | None = None
+    leave_one_out: Array | None = None
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        names = [name for name in MEASURES if getattr(self, name, None) is not None]
+        columns = [np.ravel(getattr(self, name)) for name in names]
+        count = len(columns[0]) if columns else 0
+        rows = [
+            [_cell(column, index) for column in columns] for index in shown_rows(count) if names
+        ]
+        return [_words(name) for name in names], rows
+
+
+@array_record
+class LearningCurve(ArrayRecord):
+    r"""Errors of kernel ridge regression against the number of samples and the ridge.
+
+    With $y_i = f(x_i) + \varepsilon_i$, $\sigma^2 = \mathrm{var}(\varepsilon)$ and $\hat f$ the
+    predictor: test error $T = E|\hat f - f|^2$, against the noise-free target;
+    bias $|E \hat f - f|^2$; $T = \mathrm{bias} + \mathrm{variance}$.
+
+    All arrays have the shape to which n and the ridge broadcast, except `eigenvalues`. A field
+    that was not predicted or measured is None.
+
+    Args:
+        n: number of samples.
+        ridge: absolute ridge $\delta$ of $(K + \delta I)$.
+        test_error: T.
+        bias: of the predictor averaged over samples and noise.
+        variance: T - bias.
+        train_error: mean squared residual on the noisy labels.
+        kappa: effective ridge.
+        eigenvalues: of the levels, shape (levels,), in the unit of `kappa`.
+        overfitting: $E_0$, the factor by which test error plus noise exceeds what
+            regression on the average kernel would give: $T + \sigma^2 = E_0 (B + \sigma^2)$.
+        variance_from_sampling: the part of the variance there is without noise.
+        variance_from_noise: the rest, proportional to $\sigma^2$.
+        conditional_bias: bias of the predictor averaged over the noise only, the samples
+            being given; the mean over samples of this is bias + variance_from_sampling.
+        gcv: generalised cross-validation, which estimates $T + \sigma^2$.
+        leave_one_out: leave-one-out error, which estimates $T + \sigma^2$.
+        alpha: samples in units of the multiplicity of a degree, where the limit of high
+            dimension was taken.
+        standard_errors: of the measured fields, where trials were made.
+        trials: number of trials.
+        method: what made the curve.
+        error: what is known of its error.
+
+    Examples:
+        >>> LearningCurve(n=np.array([10, 20]), ridge=np.array([0.1, 0.1]),
+        ...               test_error=np.array([0.5, 0.25]), bias=np.array([0.25, 0.125]),
+        ...               variance=np.array([0.25, 0.125]), method="example")
+        LearningCurve: example, ridge 0.1
+         n  test error   bias  variance
+        10         0.5   0.25      0.25
+        20        0.25  0.125     0.125
+    """
+
+    n: Array | None = None
+    ridge: Array | None = None
+    test_error: Array | None = None
+    bias: Array | None = None
+    variance: Array | None = None
+    train_error: Array | None = None
+    kappa: Array | None = None
+    eigenvalues: Array | None = None
+    overfitting: Array | None = None
+    variance_from_sampling: Array | None = None
+    variance_from_noise: Array | None = None
+    conditional_bias: Array | None = None
+    gcv: Array | None = None
+    leave_one_out: Array | None = None
+    alpha: Array | None = None
+    standard_errors: StandardErrors | None = None
+    trials: int | None = static(None)
+    method: str = static("given")
+    error: str | None = static(None)
+
+    @property
+    def learnability(self) -> Array | None:
+        r"""$q_k = \lambda_k/(\lambda_k + \kappa)$, shape of the curve + (levels,).
+
+        A level that the kernel does not have is not learned: $q_k = 0$ for $\lambda_k = 0$.
+        """
+        if self.eigenvalues is None or self.kappa is None:
+            return None
+        kappa, eigenvalues = np.asarray(self.kappa)[..., None], np.asarray(self.eigenvalues)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(eigenvalues > 0, 1 / (1 + kappa / eigenvalues), 0.0)
+
+    def _measured(self) -> Iterator[tuple[str, np.ndarray]]:
+        for name in MEASURES:
+            value = getattr(self, name)
+            if value is not None:
+                yield name, np.asarray(value)
+
+    def _standard_error(self, name: str) -> np.ndarray | None:
+        value = getattr(self.standard_errors, name, None)
+        return None if value is None else np.asarray(value)
+
+    def _samples(self) -> tuple[str, np.ndarray]:
+        """The axis of the curve: n where that is known, else alpha, in the curve's shape."""
+        name = "alpha" if self.n is None else "n"
+        shape = next((value.shape for _, value in self._measured()), ())
+        value = getattr(self, name)
+        return name, np.broadcast_to(np.nan if value is None else np.asarray(value), shape)
+
+    def _ridges(self) -> np.ndarray:
+        shape = self._samples()[1].shape
+        return np.broadcast_to(0.0 if self.ridge is None else np.asarray(self.ridge), shape)
+
+    def _title(self) -> str:
+        ridges = np.unique(self._ridges())
+        single = self.ridge is not None and ridges.size == 1
+        ridge = f", ridge {ridges[0]:.6g}" if single else ""
+        trials = f", {self.trials} trials" if self.trials is not None else ""
+        error = f" ({self.error})" if self.error else ""
+        return f"LearningCurve: {self.method}{ridge}{trials}{error}"
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        name, samples = self._samples()
+        columns = [(name, samples, None)]
+        if np.unique(self._ridges()).size > 1:
+            columns.append(("ridge", self._ridges(), None))
+        columns += [
+            (field, value, self._standard_error(field))
+            for field, value in self._measured()
+            if field in ("test_error", "bias", "variance")
+        ]
+        rows = [
+            [_cell(np.ravel(value), row, error) for _, value, error in columns]
+            for row in shown_rows(samples.size)
+        ]
+        return [_words(header) for header, _, _ in columns], rows
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The measured fields on the axes `n` (or `alpha`) and `ridge`, as an xarray.Dataset.
+
+        An axis along which neither or both vary is called axis_0, axis_1 and so on. Standard
+        errors are variables named `<field>_standard_error`.
+        """
+        import xarray
+
+        name, samples = self._samples()
+        axes = _axis_names(name, samples, self._ridges())
+        variables: dict[str, Any] = {field: (axes, value) for field, value in self._measured()}
+        for field, _ in self._measured():
+            error = self._standard_error(field)
+            if error is not None:
+                variables[f"{field}_standard_error"] = (axes, error)
+        learnability = self.learnability
+        if learnability is not None:
+            variables["learnability"] = ((*axes, "degree"), learnability)
+        coordinates: dict[str, Any] = {}
+        for key, value in ((name, samples), ("ridge", self._ridges())):
+            along = key if key in axes else axes
+            coordinates[key] = (along, _along(value, axes.index(key)) if key in axes else value)
+        attributes = {"method": self.method, "error": self.error or "", "trials": self.trials or 0}
+        return xarray.Dataset(variables, coords=coordinates, attrs=attributes)
+
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        fields: tuple[str, ...] = ("test_error", "bias", "variance"),
+        **style: Any,
+    ) -> "Axes":
+        """Draw fields against n (or alpha) on logarithmic axes and return the axes.
+
+        Theory is drawn as lines; a field that has standard errors as dots with error bars. A
+        curve with several ridges is drawn as one line a ridge.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
+            fields: names of the fields; those that are None are left out.
+            style: passed on to matplotlib.
+
+        Raises:
+            ValueError: a name is not that of a field of the curve.
+        """
+        import matplotlib.pyplot as plt
+
+        for field in fields:
+            if field not in MEASURES:
+                raise ValueError(f"fields must be among {', '.join(MEASURES)}, got {field!r}")
+        axes = plt.subplots()[1] if ax is None else ax
+        name, samples = self._samples()
+        for field, value in self._measured():
+            if field in fields:
+                self._draw(axes, field, value, samples, style)
+        axes.set(xscale="log", yscale="log", xlabel="samples $n$" if name == "n" else r"$\alpha$")
+        axes.set_ylabel("error")
+        axes.legend()
+        return axes
+
+    def _draw(
+        self, axes: "Axes", field: str, value: np.ndarray, samples: np.ndarray, style: dict
+    ) -> None:
+        error = self._standard_error(field)
+        several = np.unique(self._ridges()).size > 1
+        lines = _lines(samples, value, self._ridges(), error)
+        dots: dict[str, Any] = {"fmt": "o", "capsize": 2}
+        for x, y, ridge, bar in zip(*lines, strict=True):
+            label = f"{_words(field)}, ridge {ridge[0]:.3g}" if several else _words(field)
+            options: dict[str, Any] = {"label": label} | style
+            if error is None:
+                axes.plot(x, y, **options)
+            else:
+                axes.errorbar(x, y, yerr=bar, **(dots | options))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _cell(column: np.ndarray, row: int | None, error: np.ndarray | None = None) -> str:
+    if row is None:
+        return "..."
+    if error is None:
+        return f"{column[row]:.6g}"
+    return f"{column[row]:.4g} ± {np.ravel(error)[row]:.1g}"
+
+
+def _varying(value: np.ndarray) -> set[int]:
+    """The axes along which the entries are not all equal."""
+    return {
+        axis
+        for axis in range(value.ndim)
+        if value.shape[axis] > 1 and not (value == np.take(value, [0], axis)).all()
+    }
+
+
+def _axis_names(name: str, samples: np.ndarray, ridges: np.ndarray) -> tuple[str, ...]:
+    by_samples, by_ridge = _varying(samples), _varying(ridges)
+    names = [f"axis_{axis}" for axis in range(samples.ndim)]
+    for key, own, other in ((name, by_samples, by_ridge), ("ridge", by_ridge, by_samples)):
+        if len(own) == 1 and not own & other:
+            names[own.pop()] = key
+    if names == ["axis_0"] and not by_ridge:
+        names = [name]
+    return tuple(names)
+
+
+def _along(value: np.ndarray, axis: int) -> np.ndarray:
+    return np.moveaxis(value, axis, -1).reshape(-1, value.shape[axis])[0]
+
+
+def _lines(samples: np.ndarray, *columns: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Each column as rows along the axis of n, shape (lines, points)."""
+    axis = max(_varying(samples), default=samples.ndim - 1)
+    for column in (samples, *columns):
+        values = samples if column is None else column
+        moved = np.moveaxis(values, axis, -1) if values.ndim else values
+        yield np.atleast_1d(moved).reshape(-1, moved.shape[-1] if moved.ndim else 1)

@@ -1,0 +1,288 @@
+"""Learning curves in the limit of high dimension with samples of the order of one degree.
+
+With n = alpha N(d, r) samples and d to infinity, degrees below r are learned, degrees above r
+act as ridge and noise, and degree r is a ridge regression with as many samples as features, which
+the law of Marchenko and Pastur solves (arXiv:2205.14846).
+"""
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kerneltheory.core import check
+from kerneltheory.core.errors import DivergentError
+from kerneltheory.core.precision import float64_policy
+from kerneltheory.core.records import Array, is_concrete, working_dtype
+from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.spectra.spectrum import Target
+from kerneltheory.sphere.harmonics import multiplicity
+
+
+class DotProductKernel(Protocol):
+    """What the limit needs of a kernel h(t): its Taylor coefficients at 0 and h(1)."""
+
+    def taylor_coefficients(self, count: int, /) -> np.ndarray:
+        r"""$h^{(k)}(0)/k!$ for k < count, shape (count,)."""
+        ...
+
+    @property
+    def trace(self) -> Any:
+        """h(1)."""
+        ...
+
+
+class _Split(NamedTuple):
+    """A kernel and a target as degree r sees them."""
+
+    scale: float  # mu_r^2
+    excess_ridge: float  # mu_{>r}^2
+    learned: np.ndarray  # of each degree below r, whether the kernel has it
+    own_power: Any  # F_r^2
+    lost_power: Any  # F_{>r}^2 and the power below r that the kernel does not have
+
+
+@float64_policy
+def marchenko_pastur_shift(alpha: Any, zeta: Any) -> Array:
+    r"""Return $\tau = \kappa/\lambda$ of ridge regression on one level with $\alpha N$ samples.
+
+    $\tau \ge 0$ is the root of $\alpha = 1/(1+\tau) + \zeta/\tau$ with
+    $1 + \tau > 1/\sqrt\alpha$; $s = 1/(\alpha \tau)$ is the Stieltjes transform at $-\zeta$ of the
+    law of Marchenko and Pastur, $s = 1/(\zeta + 1/(1 + \alpha s))$. At $\zeta = 0$ it is
+    $(1-\alpha)/\alpha$ for $\alpha < 1$, and 0 otherwise.
+
+    Args:
+        alpha: samples in units of the multiplicity, > 0, any shape.
+        zeta: ridge in units of the level's mass $N \lambda$, >= 0, broadcasts with alpha.
+
+    Raises:
+        ValueError: alpha is not positive or zeta is negative.
+
+    Reference: arXiv:2205.14846.
+
+    Examples:
+        >>> tau = marchenko_pastur_shift(0.5, 0.25)
+        >>> round(float(1 / (1 + tau) + 0.25 / tau), 12)
+        0.5
+    """
+    _check_positive("alpha", alpha)
+    if is_concrete(zeta):
+        check.nonnegative("zeta", zeta)
+    dtype = working_dtype(alpha, zeta)
+    alpha, zeta = jnp.asarray(alpha, dtype), jnp.asarray(zeta, dtype)
+    slope, root = _quadratic(alpha, zeta)
+    divisor = jnp.where(slope > 0, slope + root, 1)
+    return jnp.where(slope > 0, 2 * zeta / divisor, (root - slope) / (2 * alpha))
+
+
+@float64_policy
+def high_order_curve(
+    kernel: DotProductKernel,
+    target: Target,
+    order: int,
+    alpha: Any,
+    ridge: Any,
+    *,
+    dim: int | None = None,
+    counting: Literal["limit", "finite"] = "limit",
+) -> LearningCurve:
+    r"""Return the learning curve at $n = \alpha N(d, r)$ samples as d goes to infinity.
+
+    With $\mu_k^2 = h^{(k)}(0)/k!$, $\zeta = (\delta + \mu_{>r}^2)/\mu_r^2$ and the root $\tau$ of
+    `marchenko_pastur_shift`,
+    $$E_0 = \frac{1}{1 - 1/(\alpha (1+\tau)^2)}, \quad
+      B = \Big(\frac{\tau}{1+\tau}\Big)^2 F_r^2 + F_{>r}^2, \quad
+      T + \sigma^2 = E_0 (B + \sigma^2).$$
+    A degree k < r with $\mu_k = 0$ is never learned: its power counts in $F_{>r}^2$.
+
+    Args:
+        kernel: has `taylor_coefficients(count)` and `trace`, h(1).
+        target: its power by degree, and the label noise.
+        order: r >= 1.
+        alpha: samples in units of N(d, r), > 0, any shape.
+        ridge: absolute ridge $\delta \ge 0$, of a shape that broadcasts with alpha.
+        dim: d, if the curve is to tell n.
+        counting: "finite" corrects for the multiplicities at `dim` in the same closed form:
+            $\alpha \to (n - N_{<r})/N_r$ and $E_0 = n/(n - N_{<r} - N_r/(1+\tau)^2)$, where
+            $N_{<r}$ counts the degrees below r that the kernel has.
+
+    Returns:
+        The curve, with `alpha`, and with n if `dim` is given. `kappa` and `eigenvalues` are in
+        units of the eigenvalue of degree r, so that `kappa` is $\tau$; lower degrees have the
+        eigenvalue infinity there, higher ones 0.
+
+    Raises:
+        ValueError: an argument is out of its range, the kernel has no degree r, or, with
+            finite counting, n is not above $N_{<r}$.
+        DivergentError: $\zeta = 0$ at $\alpha = 1$, the peak, which is infinite.
+
+    Reference: arXiv:2205.14846.
+
+    Examples:
+        >>> class Quadratic:
+        ...     trace = 2.0
+        ...     def taylor_coefficients(self, count):
+        ...         return np.array([0.0, 1.0, 1.0])[:count]  # h(t) = t + t^2
+        >>> curve = high_order_curve(Quadratic(), Target({2: 1.0}), 2, alpha=0.5, ridge=0.0)
+        >>> round(float(curve.test_error), 12)  # without noise and ridge: 1 - alpha
+        0.5
+    """
+    order = check.integer("order", order, minimum=1)
+    _check_arguments(kernel, target, alpha, ridge, dim, counting)
+    split = _split(kernel, target, order)
+    dtype = working_dtype(target, alpha, ridge)
+    shape = np.broadcast_shapes(np.shape(alpha), np.shape(ridge))
+    alpha, ridge = (jnp.broadcast_to(jnp.asarray(x, dtype), shape) for x in (alpha, ridge))
+    lower = _lower_samples(split, order, dim) if dim and counting == "finite" else 0.0
+    samples = alpha - lower
+    if is_concrete(samples) and np.any(np.asarray(samples) <= 0):
+        raise ValueError(
+            f"alpha must be above N_<r/N_r = {lower:.6g} with counting='finite', got "
+            f"{np.min(alpha):.6g}: with fewer samples lower degrees are still being learned"
+        )
+    zeta = (ridge + split.excess_ridge) / split.scale
+    if is_concrete(samples, zeta) and np.any((np.asarray(samples) == 1) & (np.asarray(zeta) == 0)):
+        raise DivergentError(
+            "at alpha = 1, the peak, the variance is infinite without ridge and without higher "
+            "degrees in the kernel; take a ridge > 0 or another alpha"
+        )
+    noise = jnp.asarray(target.noise_variance, dtype)
+    curve = _curve(split, noise, samples, lower, zeta, ridge)
+    finite = f" with the multiplicities at dim {dim}" if counting == "finite" else ""
+    levels = max(order, target.highest_degree) + 1
+    return LearningCurve(
+        n=None if dim is None else alpha * float(multiplicity(dim, order)),
+        ridge=ridge,
+        alpha=alpha,
+        eigenvalues=jnp.asarray(_relative_eigenvalues(split, order, levels), dtype),
+        method=f"limit of order {order}{finite}",
+        error="relative error O(1/dim)" if finite else "relative error O(1/dim), 10-30% at dim 30",
+        **curve._asdict(),
+    )
+
+
+class _Errors(NamedTuple):
+    test_error: jax.Array
+    bias: jax.Array
+    variance: jax.Array
+    train_error: jax.Array
+    kappa: jax.Array
+    overfitting: jax.Array
+    variance_from_sampling: jax.Array
+    variance_from_noise: jax.Array
+    conditional_bias: jax.Array
+    gcv: jax.Array
+
+
+def _curve(
+    split: _Split,
+    noise: jax.Array,
+    samples: jax.Array,
+    lower: float,
+    zeta: jax.Array,
+    ridge: jax.Array,
+) -> _Errors:
+    """The errors from alpha - N_<r/N_r, N_<r/N_r and zeta; all sums are of positive terms."""
+    tau = jnp.asarray(marchenko_pastur_shift(samples, zeta))
+    slope, root = _quadratic(samples, zeta)
+    positive = tau > 0
+    divisor = jnp.where(positive, tau, 1)
+    ridge_term = jnp.where(slope > 0, (slope + root) / 2, zeta / divisor)  # zeta/tau
+    learned, unlearned = 1 / (1 + tau), tau / (1 + tau)
+    excess = (lower + learned**2) / (learned * unlearned + ridge_term)
+    bias = unlearned**2 * split.own_power + split.lost_power
+    true_ridge_term = jnp.where(positive, ridge / (split.scale * divisor), ridge_term)
+    gcv = (1 + excess) * (bias + noise)
+    return _Errors(
+        test_error=bias + excess * (bias + noise),
+        bias=bias,
+        variance=excess * (bias + noise),
+        train_error=(true_ridge_term / (samples + lower)) ** 2 * gcv,
+        kappa=tau,
+        overfitting=1 + excess,
+        variance_from_sampling=excess * bias,
+        variance_from_noise=excess * noise,
+        conditional_bias=(1 + excess) * bias,
+        gcv=gcv,
+    )
+
+
+def _quadratic(alpha: jax.Array, zeta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return b and sqrt(b^2 + 4 alpha zeta) of alpha tau^2 + b tau - zeta = 0."""
+    discriminant = (alpha - 1) ** 2 + zeta * (2 * (1 + alpha) + zeta)
+    return alpha - 1 - zeta, jnp.sqrt(discriminant)
+
+
+def _split(kernel: DotProductKernel, target: Target, order: int) -> _Split:
+    masses = np.asarray(kernel.taylor_coefficients(order + 1), dtype=np.float64)
+    trace = float(kernel.trace)
+    # What is left of h(1) after subtraction is known to the rounding of the sum, no better.
+    rounding = 4 * (order + 1) * np.finfo(np.float64).eps * trace
+    excess = trace - masses.sum()
+    if masses.min() < -rounding or excess < -rounding:
+        raise ValueError(
+            "kernel must have non-negative Taylor coefficients that sum to h(1), as every kernel "
+            f"that is positive definite in all dimensions has; got {masses} and h(1) = {trace:.6g}"
+        )
+    if masses[order] <= 0:
+        raise ValueError(
+            f"order {order}: the kernel's Taylor coefficient of degree {order} vanishes, so that "
+            f"no number of samples n ~ d^{order} learns degree {order} and there is no peak; "
+            "choose an order whose coefficient is positive"
+        )
+    powers = target.powers(max(order, target.highest_degree) + 1)
+    learned = masses[:order] > 0
+    return _Split(
+        scale=float(masses[order]),
+        excess_ridge=excess if excess > rounding else 0.0,
+        learned=learned,
+        own_power=powers[order],
+        lost_power=powers[order + 1 :].sum() + powers[:order][~learned].sum(),
+    )
+
+
+def _lower_samples(split: _Split, order: int, dim: int) -> float:
+    """N_<r/N_r."""
+    counts = (multiplicity(dim, k) for k in np.flatnonzero(split.learned).tolist())
+    return sum(counts) / multiplicity(dim, order)
+
+
+def _relative_eigenvalues(split: _Split, order: int, levels: int) -> np.ndarray:
+    values = np.zeros(levels)
+    values[:order] = np.where(split.learned, np.inf, 0.0)
+    values[order] = 1.0
+    return values
+
+
+def _check_arguments(
+    kernel: Any, target: Any, alpha: Any, ridge: Any, dim: Any, counting: Any
+) -> None:
+    if not hasattr(kernel, "taylor_coefficients"):
+        raise TypeError(
+            f"kernel must be a dot-product kernel with Taylor coefficients, got {kernel!r}"
+        )
+    if not isinstance(target, Target):
+        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+    _check_positive("alpha", alpha)
+    if is_concrete(ridge):
+        check.nonnegative("ridge", ridge)
+    try:
+        np.broadcast_shapes(np.shape(alpha), np.shape(ridge))
+    except ValueError:
+        raise ValueError(
+            f"alpha and ridge must broadcast, got shapes {np.shape(alpha)} and {np.shape(ridge)}"
+        ) from None
+    if dim is not None:
+        check.integer("dim", dim, minimum=2)
+    if counting not in ("limit", "finite"):
+        raise ValueError(f"counting must be 'limit' or 'finite', got {counting!r}")
+    if counting == "finite" and dim is None:
+        raise ValueError("dim must be given with counting='finite', got None")
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if is_concrete(value):
+        values = check.finite(name, value)
+        if values.size == 0 or values.min() <= 0:
+            raise ValueError(f"{name} must be positive, got {values.tolist()}")

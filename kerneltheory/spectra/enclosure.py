@@ -1,0 +1,270 @@
+r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls or rounded to float64.
+
+.. math:: \lambda_k = \frac{\Gamma(d/2)}{\sqrt\pi\,\Gamma((d-1)/2)}
+          \int_0^\pi h(\cos\theta)\,P_k(\cos\theta)\,\sin^{d-2}\theta\,d\theta
+
+In the angle the kernels of networks are analytic on the open interval, also where t = 1 is a
+branch point, so one pass of rigorous quadrature serves all degrees. What lies within eps of the
+poles is bounded by h(1), since a positive definite h has its largest modulus at t = 1.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import sympy
+from flint import acb, arb, ctx
+
+from kerneltheory.core import check, lower
+from kerneltheory.core.enclose import integrate, plus_minus
+from kerneltheory.core.errors import NotPositiveDefiniteError, PrecisionError
+from kerneltheory.kernels.kernel import Kernel, NetworkKernel, T
+from kerneltheory.spectra.spectrum import Spectrum
+from kerneltheory.sphere.harmonics import multiplicity
+from kerneltheory.sphere.polynomials import gegenbauer_sequence
+
+MAX_ATTEMPTS = 8
+FLOAT_DIGITS = 17
+
+
+@dataclass(frozen=True)
+class CertifiedSpectrum:
+    """Balls that contain the eigenvalues of a kernel on S^{d-1}.
+
+    Attributes:
+        eigenvalues: one ball for each degree; an exact zero where a proof was found.
+        multiplicities: N(d, k), exact.
+        tail: ball around h(1) - sum N lambda, what the degrees left out add up to.
+        dim: d.
+        digits: the relative accuracy of every ball that is not an exact zero.
+    """
+
+    eigenvalues: tuple[arb, ...]
+    multiplicities: tuple[int, ...]
+    tail: arb
+    dim: int
+    digits: int
+
+    def round(self) -> Spectrum:
+        """The float64 Spectrum of the midpoints."""
+        return Spectrum(
+            np.array([lower.to_float(ball) for ball in self.eigenvalues]),
+            np.array([float(count) for count in self.multiplicities]),
+            tail=max(lower.to_float(self.tail), 0.0),
+            dim=self.dim,
+            method="certified quadrature in the angle",
+            relative_error=10.0**-self.digits + np.finfo(float).eps,
+        )
+
+    def __str__(self) -> str:
+        rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
+        for degree, (count, ball) in enumerate(zip(self.multiplicities, self.eigenvalues)):
+            rows.append(f"{degree:>6}  {count:>14}  {ball.str(self.digits)}")
+        return "\n".join(rows)
+
+    __repr__ = __str__
+
+
+def certified_spectrum(
+    kernel: Kernel, dim: int, max_degree: int, digits: int = 30
+) -> CertifiedSpectrum:
+    """Eigenvalues of a dot-product kernel on S^{d-1} as balls that provably contain them.
+
+    Args:
+        kernel: a network kernel, or a dot-product kernel that is positive definite on S^{d-1}.
+        dim: d >= 2.
+        max_degree: the highest degree, at least 0.
+        digits: relative accuracy of each eigenvalue that is not zero.
+
+    Raises:
+        NotPositiveDefiniteError: if an eigenvalue is proved to be negative.
+        PrecisionError: if the accuracy was not reached: an eigenvalue may be zero without a proof.
+
+    References:
+        Trefethen, SIAM Review 50 (2008), Theorem 4.5, for the quadrature error.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> from kerneltheory.kernels.kernel import nngp
+        >>> certified_spectrum(nngp(relu, 1, weight_variance=2), 3, 3, digits=10)
+        degree    multiplicity  eigenvalue
+             0               1  [0.7500000000 +/- 1e-19]
+             1               3  [0.3333333333 +/- 3.34e-11]
+             2               5  [0.04687500000 +/- 1e-19]
+             3               7  0
+    """
+    dim = check.integer("dim", dim, minimum=2)
+    max_degree = check.integer("max_degree", max_degree, minimum=0)
+    digits = check.integer("digits", digits, minimum=1)
+    if not isinstance(kernel, Kernel):
+        raise TypeError(
+            f"kernel must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
+        )
+    return _certified(kernel, dim, max_degree, digits)
+
+
+def spectrum(kernel: Kernel, dim: int, max_degree: int, domain: str = "sphere") -> Spectrum:
+    """Eigenvalues of a dot-product kernel on S^{d-1} in float64, each with full relative accuracy.
+
+    Args:
+        kernel: a network kernel, or a dot-product kernel that is positive definite on S^{d-1}.
+        dim: d >= 2.
+        max_degree: the highest degree; what lies above it is the `tail` of the result.
+        domain: "sphere", the only one so far.
+
+    Returns:
+        A Spectrum with one level for each degree 0..max_degree.
+
+    Raises:
+        NotPositiveDefiniteError, PrecisionError: as `certified_spectrum`, which does the work.
+
+    Examples:
+        >>> import sympy
+        >>> from kerneltheory.kernels.kernel import dot_product_kernel
+        >>> s = spectrum(dot_product_kernel(sympy.exp(sympy.Symbol("t"))), 3, 4)
+        >>> bool(np.isclose(s.eigenvalues[0], np.sinh(1), rtol=1e-15))
+        True
+    """
+    if domain != "sphere":
+        raise ValueError(f'domain must be "sphere", got {domain!r}')
+    return certified_spectrum(kernel, dim, max_degree, FLOAT_DIGITS).round()
+
+
+@functools.lru_cache(maxsize=64)
+def _certified(kernel: Kernel, dim: int, max_degree: int, digits: int) -> CertifiedSpectrum:
+    zeros = _proved_zeros(kernel, max_degree)
+    exponent = _expected_exponent(kernel, dim, max_degree, zeros) - digits - 3
+    worst = 0
+    for _ in range(MAX_ATTEMPTS):
+        balls = _enclose(kernel, dim, max_degree, exponent, zeros)
+        accuracy = [lower.relative_radius(ball) for ball in balls[0]]
+        worst = int(np.argmax(accuracy))
+        if accuracy[worst] < 10.0**-digits:
+            return _checked(kernel, dim, digits, *balls)
+        exponent -= (
+            20
+            if math.isinf(accuracy[worst])
+            else math.ceil(math.log10(accuracy[worst])) + digits + 1
+        )
+    raise PrecisionError(
+        f"the eigenvalue of degree {worst} of {kernel} at dim = {dim} is below 1e{exponent} and "
+        f"not proved to be zero; ask for max_degree = {worst - 1} or fewer digits"
+    )
+
+
+def _checked(
+    kernel: Kernel, dim: int, digits: int, balls: tuple[arb, ...], tail: arb
+) -> CertifiedSpectrum:
+    for degree, ball in enumerate(balls):
+        if ball < 0:
+            raise NotPositiveDefiniteError(
+                f"{kernel} is not positive definite on the sphere of dim = {dim}: its eigenvalue "
+                f"of degree {degree} is {ball.str(5)}"
+            )
+    counts = tuple(multiplicity(dim, k) for k in range(len(balls)))
+    return CertifiedSpectrum(balls, counts, tail, dim, digits)
+
+
+def _expected_exponent(kernel: Kernel, dim: int, max_degree: int, zeros: set[int]) -> int:
+    r"""A power of ten near the smallest eigenvalue, to begin with.
+
+    From the leading term :math:`\Gamma(d/2) a_k k! / (2^k \Gamma(k + d/2))` of the positive series.
+    """
+    coefficients = kernel.taylor_coefficients(max_degree + 1)
+    degrees = [k for k in range(max_degree + 1) if k not in zeros and coefficients[k] > 0]
+    logs = [
+        math.log(coefficients[k])
+        + math.lgamma(k + 1)
+        - k * math.log(2)
+        - sum(math.log(dim / 2 + j) for j in range(k))
+        for k in degrees
+    ]
+    return math.floor(min(logs, default=0.0) / math.log(10))
+
+
+def _proved_zeros(kernel: Kernel, max_degree: int) -> set[int]:
+    """Degrees whose eigenvalue is zero in every dimension, by proof.
+
+    If h(t) - h(-t) is a polynomial of degree p, all odd degrees above p vanish (bias-free relu
+    with one hidden layer); likewise for even ones. An odd activation without bias makes an odd
+    kernel, layer by layer.
+    """
+    zeros: set[int] = set()
+    if isinstance(kernel, NetworkKernel) and kernel.depth > 1:
+        if kernel.bias_variance == 0 and kernel.activation.parity:
+            wrong = 1 if kernel.activation.parity == 1 else 0
+            zeros = set(range(wrong, max_degree + 1, 2))
+        return zeros
+    h = kernel.formula.rhs
+    for parity, sign in ((0, 1), (1, -1)):
+        part = sympy.expand(h + sign * h.subs(T, -T))
+        if part.is_polynomial(T):
+            order = sympy.Poly(part, T).degree() if part != 0 else -1
+            zeros |= {k for k in range(max_degree + 1) if k % 2 == parity and k > order}
+    return zeros
+
+
+def _enclose(
+    kernel: Kernel, dim: int, max_degree: int, exponent: int, zeros: set[int]
+) -> tuple[tuple[arb, ...], arb]:
+    """Enclose all eigenvalues with absolute error near 10^exponent, and the tail."""
+    bits = math.ceil(-exponent * math.log2(10) + 1.4 * max_degree) + 64
+    with ctx.workprec(bits):
+        tolerance = arb(10) ** exponent / 256
+        at_one = kernel.ball_at_one()
+        constant = _density_constant(dim)
+        cut = _cut(dim, constant * at_one, tolerance)
+    # 1 - c needs twice the bits of the smallest angle, and each layer loses them once more.
+    with ctx.workprec(bits + (kernel.layers + 2) * math.ceil(-math.log2(float(cut)))):
+        integrand = functools.partial(_integrands, kernel, dim, max_degree)
+        bound = functools.partial(_bound, kernel, dim, max_degree)
+        balls = integrate(integrand, bound, cut, arb.pi() / 2, tolerance / constant)
+        # Both caps, where |h| <= h(1) and |P_k| <= 1.
+        caps = plus_minus(2 * at_one * cut * cut.sin() ** (dim - 2))
+        balls = [constant * (ball + caps) for ball in balls]
+        for degree in zeros:
+            balls[degree] = arb(0)
+        mass = sum((multiplicity(dim, k) * ball for k, ball in enumerate(balls)), arb(0))
+        return tuple(balls), kernel.ball_at_one() - mass
+
+
+def _density_constant(dim: int) -> arb:
+    half = arb(dim) / 2
+    return (half.lgamma() - (half - arb(1) / 2).lgamma()).exp() / arb.pi().sqrt()
+
+
+def _cut(dim: int, scale: arb, tolerance: arb) -> arb:
+    """An angle below which the density leaves less than the tolerance."""
+    cut = Fraction(1)
+    target = float((tolerance / scale).log().upper())
+    while True:
+        angle = float(cut)
+        if math.log(angle) + (dim - 2) * math.log(math.sin(angle)) < target:
+            return arb(cut.numerator) / cut.denominator
+        cut /= 2 if cut <= Fraction(1, 4) else Fraction(8, 7)
+
+
+def _convert(value: Fraction) -> arb:
+    return arb(value.numerator) / value.denominator
+
+
+def _integrands(kernel: Kernel, dim: int, max_degree: int, angle: arb) -> list[arb]:
+    """H P_k sin^{d-2} at an angle and at its mirror image together, for every degree."""
+    cosine = angle.cos()
+    weight = angle.sin() ** (dim - 2)
+    here, there = arb(kernel.on_balls(cosine)), arb(kernel.on_balls(-cosine))
+    halves = (weight * (here + there), weight * (here - there))
+    polynomials = gegenbauer_sequence(dim, cosine, max_degree, _convert)
+    return [halves[k % 2] * polynomial for k, polynomial in enumerate(polynomials)]
+
+
+def _bound(kernel: Kernel, dim: int, max_degree: int, angle: acb) -> arb:
+    """|P_k(cos theta)| <= cosh(k Im theta): P_k is a positive combination of cosines."""
+    middle = angle.mid()
+    sine = (middle.sin() + angle.cos() * (angle - middle)).abs_upper()
+    here = kernel.enclose_at_angle(angle).abs_upper()
+    there = kernel.enclose_at_angle(arb.pi() - angle).abs_upper()
+    growth = (max_degree * angle.imag.abs_upper()).cosh()
+    return arb((arb(sine) ** (dim - 2) * growth * (arb(here) + arb(there))).upper())
