@@ -13,7 +13,7 @@ NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb))
 .PHONY: help install reproduce test lint format notebooks bench clean
 
 help:
-	@echo "make reproduce   verify every formula and draw the figures into paper_figures/"
+	@echo "make reproduce   compare theory with simulation and draw the figure into paper_figures/"
 	@echo "make test        run the tests and the examples of the docstrings"
 	@echo "make lint        style, types and the rules of import"
 	@echo "make format      rewrite the code in the one style"

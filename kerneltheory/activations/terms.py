@@ -126,7 +126,7 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
             power += int(exponent)
         elif isinstance(factor, sympy.exp) and _is_gaussian(factor):
             decay -= factor.args[0].coeff(X, 2)
-        elif isinstance(base, sympy.Heaviside) and _scale_of(base) == 1 and mark == ONE:
+        elif _is_step(base) and exponent.is_Integer and exponent > 0 and mark == ONE:
             mark = STEP
         elif isinstance(factor, sympy.erf) and scale is not None and mark == ONE:
             mark, coefficient = sympy.erf(abs(scale) * X), coefficient * sympy.sign(scale)
@@ -137,6 +137,10 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
                 "expectation in closed form here"
             )
     return coefficient, power, decay, mark
+
+
+def _is_step(base: sympy.Expr) -> bool:
+    return isinstance(base, sympy.Heaviside) and _scale_of(base) == 1
 
 
 def _is_gaussian(factor: sympy.exp) -> bool:

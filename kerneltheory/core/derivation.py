@@ -7,7 +7,7 @@ import sympy
 
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
-from kerneltheory.core.prove import is_zero
+from kerneltheory.core.prove import counterexample, is_zero
 
 
 class Evidence(ABC):
@@ -36,7 +36,11 @@ class Identity(Evidence):
     def verify(self, digits: int) -> str:
         if is_zero(self.left - self.right):
             return "proved"
-        raise DerivationError(f"{self.left} is not equal to {self.right}")
+        point = counterexample(self.left - self.right)
+        if point is None:
+            raise DerivationError(f"no proof was found that {self.left} is equal to {self.right}")
+        where = ", ".join(f"{symbol} = {value}" for symbol, value in point.items())
+        raise DerivationError(f"at {where}, {self.left} is not equal to {self.right}")
 
 
 @dataclass(frozen=True)

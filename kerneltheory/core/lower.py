@@ -147,8 +147,10 @@ def _function(name: str, value: Any) -> Any:
     if isinstance(value, acb):
         if name == "log":
             return value.log(analytic=True)
-        # asin and acos are cut along the reals beyond -1 and 1, where 1 - z^2 is negative.
-        if name in ("asin", "acos") and not (1 - value * value).sqrt(analytic=True).is_finite():
+        # asin and acos are cut along the reals beyond -1 and 1, where 1 - z^2 is negative; atan
+        # along the imaginary axis beyond -i and i, where 1 + z^2 is.
+        square = {"asin": -value * value, "acos": -value * value, "atan": value * value}.get(name)
+        if square is not None and not (1 + square).sqrt(analytic=True).is_finite():
             return acb("nan")
     if isinstance(value, arb_series) and name not in dir(arb_series):
         raise LoweringError(f"{name} of a power series is not available")

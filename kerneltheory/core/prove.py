@@ -1,10 +1,18 @@
-"""Proof that an algebraic expression with square roots is identically zero.
+"""Proof that an algebraic expression with square roots is identically zero, and refutation.
 
 General simplification is slow and gives up silently. Here every square root of a positive
 quantity becomes a symbol R with R^2 = its radicand, and the numerator is reduced to normal form.
 """
 
+import random
+
 import sympy
+from flint import arb, ctx
+
+from kerneltheory.core import lower
+
+TRIALS = 5
+SEED = 20
 
 
 def is_zero(expression: sympy.Expr) -> bool:
@@ -25,13 +33,35 @@ def is_zero(expression: sympy.Expr) -> bool:
     numerator, _ = sympy.fraction(sympy.together(rational))
     numerator = sympy.expand(numerator)
     for radicand, symbol in radicals.items():
-        remainder = sympy.rem(numerator, symbol**2 - radicand, symbol)
-        numerator = sympy.expand(remainder)
+        try:
+            remainder = sympy.rem(numerator, symbol**2 - radicand, symbol)
+        except sympy.PolynomialError:  # the root is also inside a function
+            continue
+        numerator = sympy.expand(sympy.fraction(sympy.together(remainder))[0])
     return numerator == 0
 
 
+def counterexample(expression: sympy.Expr) -> dict[sympy.Symbol, sympy.Rational] | None:
+    """A rational point at which `expression` is proved not to vanish, if a few trials find one.
+
+    Positive symbols are drawn from [1, 2] and others from [-1/2, 1/2], so that a covariance does
+    not exceed the variances.
+    """
+    generator = random.Random(SEED)
+    symbols = tuple(sorted(expression.free_symbols, key=str))
+    function = lower.to_balls(symbols, expression)
+    for _ in range(TRIALS):
+        draws = [sympy.Rational(generator.randint(1, 99), 100) for _ in symbols]
+        values = [1 + r if s.is_positive else r - sympy.S.Half for s, r in zip(symbols, draws)]
+        with ctx.workdps(30):
+            ball = arb(function(*(arb(lower.to_fmpq(value)) for value in values)))
+        if ball.is_finite() and not ball.contains(0):
+            return dict(zip(symbols, values))
+    return None
+
+
 def _replace_radicals(expression: sympy.Expr, radicals: dict) -> sympy.Expr:
-    """Half-integer powers of a product become products of symbols, one for each factor."""
+    """Half-integer powers become powers of symbols, one for each factor of known sign."""
 
     def is_radical(node: sympy.Basic) -> bool:
         return isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2
@@ -47,15 +77,15 @@ def _replace_radicals(expression: sympy.Expr, radicals: dict) -> sympy.Expr:
 
 
 def _positive_factors(base: sympy.Expr) -> list[tuple[sympy.Expr, int]]:
-    numerator, denominator = sympy.fraction(sympy.together(base))
+    """Factors of known sign, and the rest as one: sqrt(a b) = sqrt(a) sqrt(b) needs a, b >= 0."""
     found: dict[sympy.Expr, int] = {}
-    for part, sign in ((numerator, 1), (denominator, -1)):
+    rest: sympy.Expr = sympy.Integer(1)
+    for part, sign in zip(sympy.fraction(sympy.together(base)), (1, -1)):
         constant, factors = sympy.factor_list(part)
-        if constant < 0 and len(factors) == 1 and factors[0][1] == 1:
-            constant, factors = -constant, [(sympy.expand(-factors[0][0]), 1)]
-        if constant < 0:
-            return [(base, 1)]
         for factor, count in [*factors, (constant, 1)]:
-            if factor != 1:
+            if not factor.is_positive:
+                rest *= factor ** (sign * count)
+            elif factor != 1:
                 found[factor] = found.get(factor, 0) + sign * count
-    return list(found.items())
+    unsplit = [(sympy.expand(rest), 1)] if rest != 1 else []
+    return [*found.items(), *unsplit]

@@ -39,21 +39,32 @@ def gram_matrix(
     Returns:
         Array of shape (n, m): numpy float64 for numpy input, else a jax array of X's dtype.
     """
-    if isinstance(X, jax.Array) or isinstance(Z, jax.Array):
-        return _traced_gram(tile, diagonal, X, Z)
-    X = check.finite("X", X, ndim=2)
+    traced = isinstance(X, jax.Array) or isinstance(Z, jax.Array)
+    X = _rows("X", X)
     if Z is not None:
-        Z = check.finite("Z", Z, ndim=2)
+        Z = _rows("Z", Z)
         if Z.shape[1] != X.shape[1]:
             raise ValueError(f"Z must have {X.shape[1]} columns as X has, got shape {Z.shape}")
+    if traced:
+        return _traced_gram(tile, diagonal, X, Z)
     with jax.enable_x64(True):
         return _filled(tile, diagonal, X, Z)
+
+
+def _rows(name: str, rows: Any) -> Any:
+    """A matrix; only that of a jax array can be known while it is traced."""
+    if not isinstance(rows, jax.Array):
+        return check.finite(name, rows, ndim=2)
+    if rows.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions, got shape {rows.shape}")
+    return rows
 
 
 def _traced_gram(tile: Callable, diagonal: Callable, X: Any, Z: Any | None) -> Any:
     if Z is not None:
         return tile(jnp.asarray(X), jnp.asarray(Z))
-    gram = tile(X, X)
+    lower = jnp.tril(tile(X, X), -1)
+    gram = lower + lower.T
     index = jnp.arange(X.shape[0])
     return gram.at[index, index].set(diagonal(X))
 

@@ -22,6 +22,8 @@ from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, sy
 
 T = sympy.Symbol("t", real=True)
 MAX_OPERATIONS = 2000
+# What a ball loses in one layer: it occurs more than once in the layer's formula.
+BITS_PER_LAYER = 8
 
 
 class Kernel(ABC):
@@ -149,12 +151,12 @@ class NetworkKernel(Kernel):
 
         Raises:
             ValueError: if X or Z is not a finite matrix, or a row is zero while the bias
-                variance is: its correlation with other rows is then undefined.
+                variance is: its correlation with other rows is then undefined. What is zero or
+                infinite is the squared norm, in float64.
         """
-        if self.bias_variance == 0:
-            for name, rows in (("X", X), ("Z", Z)):
-                if rows is not None and not isinstance(rows, jax.Array):
-                    _check_rows(name, rows)
+        for name, rows in (("X", X), ("Z", Z)):
+            if rows is not None and not isinstance(rows, jax.Array):
+                _check_rows(name, rows, zero_allowed=self.bias_variance > 0)
         _, tile, diagonal = _network_functions(self)
         return gram_matrix(tile, diagonal, X, Z)
 
@@ -166,9 +168,10 @@ class NetworkKernel(Kernel):
         )
 
     def ball_at_one(self) -> arb:
-        w, b, q = self._ball_parameters()
         maps = ball_maps(self.activation)
-        return recursion.diagonal(maps, self.depth, w, b, q, self.tangent)
+        with ctx.workprec(ctx.prec + BITS_PER_LAYER * self.depth):
+            w, b, q = self._ball_parameters()
+            return recursion.diagonal(maps, self.depth, w, b, q, self.tangent)
 
     def _ball_parameters(self) -> tuple[arb, arb, arb]:
         w = arb(lower.to_fmpq(self.weight_variance))
@@ -176,12 +179,19 @@ class NetworkKernel(Kernel):
         return w, b, w + b
 
 
-def _check_rows(name: str, rows: Any) -> None:
-    norms = np.abs(check.finite(name, rows, ndim=2)).max(axis=1, initial=0)
-    if not norms.all():
+def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
+    rows = check.finite(name, rows, ndim=2)
+    with np.errstate(over="ignore", under="ignore"):
+        squared = np.sum(rows * rows, axis=1)
+    if not np.isfinite(squared).all():
         raise ValueError(
-            f"{name} must have no zero row when bias_variance is 0, got one at index "
-            f"{int(np.argmin(norms))}"
+            f"{name} must have rows whose squared norm is finite, got {squared.max()} at index "
+            f"{int(np.argmax(squared))}"
+        )
+    if not zero_allowed and not squared.all():
+        raise ValueError(
+            f"{name} must have no zero row where the bias variance is 0 or rows are normalised, "
+            f"got one of squared norm 0 at index {int(np.argmin(squared))}"
         )
 
 
@@ -291,10 +301,10 @@ class DotProductKernel(Kernel):
 
 
 def _scaled_rows(name: str, rows: Any, normalize: bool) -> np.ndarray:
+    _check_rows(name, rows, zero_allowed=not normalize)
     rows = check.finite(name, rows, ndim=2)
     squared = np.sum(rows * rows, axis=1, keepdims=True)
     if normalize:
-        _check_rows(name, rows)
         return rows * np.sqrt(rows.shape[1] / squared)
     if not np.allclose(squared, rows.shape[1], rtol=1e-8, atol=0):
         worst = squared.flat[np.abs(squared - rows.shape[1]).argmax()]

@@ -18,6 +18,13 @@ from typing import Any, Generic, TypeVar
 Number = TypeVar("Number")
 
 
+def repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
+    """Apply a layer to a state `count` times."""
+    for _ in range(count):
+        state = step(state)
+    return state
+
+
 @dataclass(frozen=True)
 class LayerMaps(Generic[Number]):
     """The dual activation lowered to one arithmetic.
@@ -28,6 +35,7 @@ class LayerMaps(Generic[Number]):
         root: the square root.
         correlation: brings a computed correlation back into its domain, where rounding may have
             left it (the identity where arithmetic does not round).
+        repeat: applies a layer to a state several times.
     """
 
     value: Callable[[Number, Number, Number], Number]
@@ -36,6 +44,7 @@ class LayerMaps(Generic[Number]):
     variance_slope: Callable[[Number], Number]
     root: Callable[[Number], Number]
     correlation: Callable[[Number], Number]
+    repeat: Callable[[int, Callable[[Any], Any], Any], Any] = repeat
 
 
 def covariances(
@@ -58,15 +67,19 @@ def covariances(
         tangent: whether to return Theta instead of K.
     """
     w, b = weight_variance, bias_variance
-    q1, q2 = variances
-    covariance = maps.root(q1) * maps.root(q2) * correlation
-    theta = covariance
-    for _ in range(depth):
+
+    def layer(state: Any) -> Any:
+        q1, q2, correlation, _, theta = state
         covariance = w * maps.value(q1, q2, correlation) + b
         if tangent:
             theta = covariance + w * maps.slope(q1, q2, correlation) * theta
         q1, q2 = w * maps.variance(q1) + b, w * maps.variance(q2) + b
         correlation = maps.correlation(covariance / (maps.root(q1) * maps.root(q2)))
+        return q1, q2, correlation, covariance, theta
+
+    start = maps.root(variances[0]) * maps.root(variances[1]) * correlation
+    state = (*variances, correlation, start, start if tangent else None)
+    *_, covariance, theta = maps.repeat(depth, layer, state)
     return theta if tangent else covariance
 
 
@@ -79,11 +92,14 @@ def diagonal(
     tangent: bool,
 ) -> Any:
     """The same for two equal inputs, where the correlation is exactly one in every layer."""
-    w, b, q = weight_variance, bias_variance, variance
-    theta = q
-    for _ in range(depth):
-        slope = maps.variance_slope(q) if tangent else None
-        q = w * maps.variance(q) + b
+    w, b = weight_variance, bias_variance
+
+    def layer(state: Any) -> Any:
+        q, theta = state
+        following = w * maps.variance(q) + b
         if tangent:
-            theta = q + w * slope * theta
+            theta = following + w * maps.variance_slope(q) * theta
+        return following, theta
+
+    q, theta = maps.repeat(depth, layer, (variance, variance if tangent else None))
     return theta if tangent else q

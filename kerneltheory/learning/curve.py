@@ -82,7 +82,7 @@ class LearningCurve(ArrayRecord):
         alpha: samples in units of the multiplicity of a degree, where the limit of high
             dimension was taken.
         standard_errors: of the measured fields, where trials were made.
-        trials: number of trials.
+        trials: number of trials, or one number for each entry.
         method: what made the curve.
         error: what is known of its error.
 
@@ -112,7 +112,7 @@ class LearningCurve(ArrayRecord):
     leave_one_out: Array | None = None
     alpha: Array | None = None
     standard_errors: StandardErrors | None = None
-    trials: int | None = static(None)
+    trials: Array | int | None = None
     method: str = static("given")
     error: str | None = static(None)
 
@@ -153,7 +153,7 @@ class LearningCurve(ArrayRecord):
         ridges = np.unique(self._ridges())
         single = self.ridge is not None and ridges.size == 1
         ridge = f", ridge {ridges[0]:.6g}" if single else ""
-        trials = f", {self.trials} trials" if self.trials is not None else ""
+        trials = "" if self.trials is None else f", {_range(np.asarray(self.trials))} trials"
         error = f" ({self.error})" if self.error else ""
         return f"LearningCurve: {self.method}{ridge}{trials}{error}"
 
@@ -195,7 +195,9 @@ class LearningCurve(ArrayRecord):
         for key, value in ((name, samples), ("ridge", self._ridges())):
             along = key if key in axes else axes
             coordinates[key] = (along, _along(value, axes.index(key)) if key in axes else value)
-        attributes = {"method": self.method, "error": self.error or "", "trials": self.trials or 0}
+        attributes = {"method": self.method, "error": self.error or ""}
+        if self.trials is not None:
+            variables["trials"] = (axes, np.broadcast_to(np.asarray(self.trials), samples.shape))
         return xarray.Dataset(variables, coords=coordinates, attrs=attributes)
 
     def plot(
@@ -246,6 +248,11 @@ class LearningCurve(ArrayRecord):
                 axes.plot(x, y, **options)
             else:
                 axes.errorbar(x, y, yerr=bar, **(dots | options))
+
+
+def _range(counts: np.ndarray) -> str:
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low}-{high}"
 
 
 def _words(name: str) -> str:

@@ -5,7 +5,8 @@ r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls or rounded 
 
 In the angle the kernels of networks are analytic on the open interval, also where t = 1 is a
 branch point, so one pass of rigorous quadrature serves all degrees. What lies within eps of the
-poles is bounded by h(1), since a positive definite h has its largest modulus at t = 1.
+poles is bounded by an enclosure of h there or, where h has a branch point, by h(1), since a positive
+definite h has its largest modulus at t = 1.
 """
 
 import functools
@@ -18,7 +19,7 @@ import sympy
 from flint import acb, arb, ctx
 
 from kerneltheory.core import check, lower
-from kerneltheory.core.enclose import integrate, plus_minus
+from kerneltheory.core.enclose import integrate, interval, plus_minus
 from kerneltheory.core.errors import NotPositiveDefiniteError, PrecisionError
 from kerneltheory.kernels.kernel import Kernel, NetworkKernel, T
 from kerneltheory.spectra.spectrum import Spectrum
@@ -134,7 +135,14 @@ def spectrum(kernel: Kernel, dim: int, max_degree: int, domain: str = "sphere") 
 
 @functools.lru_cache(maxsize=64)
 def _certified(kernel: Kernel, dim: int, max_degree: int, digits: int) -> CertifiedSpectrum:
-    zeros = _proved_zeros(kernel, max_degree)
+    with ctx.workdps(digits):
+        at_one = kernel.ball_at_one()
+    if at_one <= 0:
+        raise NotPositiveDefiniteError(
+            f"{kernel} is not positive definite: h(1) = {at_one.str(5)}, the sum of its "
+            "eigenvalues, is not positive"
+        )
+    zeros = _proved_zeros(kernel, dim, max_degree)
     exponent = _expected_exponent(kernel, dim, max_degree, zeros) - digits - 3
     worst = 0
     for _ in range(MAX_ATTEMPTS):
@@ -148,9 +156,10 @@ def _certified(kernel: Kernel, dim: int, max_degree: int, digits: int) -> Certif
             if math.isinf(accuracy[worst])
             else math.ceil(math.log10(accuracy[worst])) + digits + 1
         )
+    advice = f"max_degree = {worst - 1} or fewer digits" if worst else "fewer digits"
     raise PrecisionError(
-        f"the eigenvalue of degree {worst} of {kernel} at dim = {dim} is below 1e{exponent} and "
-        f"not proved to be zero; ask for max_degree = {worst - 1} or fewer digits"
+        f"the eigenvalue of degree {worst} of {kernel} at dim = {dim} was not enclosed to {digits} "
+        f"digits by working to 1e{exponent}, nor proved to be zero; ask for {advice}"
     )
 
 
@@ -184,12 +193,12 @@ def _expected_exponent(kernel: Kernel, dim: int, max_degree: int, zeros: set[int
     return math.floor(min(logs, default=0.0) / math.log(10))
 
 
-def _proved_zeros(kernel: Kernel, max_degree: int) -> set[int]:
-    """Degrees whose eigenvalue is zero in every dimension, by proof.
+def _proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
+    """Degrees whose eigenvalue is zero, by proof.
 
     If h(t) - h(-t) is a polynomial of degree p, all odd degrees above p vanish (bias-free relu
     with one hidden layer); likewise for even ones. An odd activation without bias makes an odd
-    kernel, layer by layer.
+    kernel, layer by layer. A polynomial's eigenvalues are rational numbers.
     """
     zeros: set[int] = set()
     if isinstance(kernel, NetworkKernel) and kernel.depth > 1:
@@ -203,7 +212,24 @@ def _proved_zeros(kernel: Kernel, max_degree: int) -> set[int]:
         if part.is_polynomial(T):
             order = sympy.Poly(part, T).degree() if part != 0 else -1
             zeros |= {k for k in range(max_degree + 1) if k % 2 == parity and k > order}
+    if h.is_polynomial(T):
+        zeros |= {k for k in range(max_degree + 1) if _polynomial_eigenvalue(h, dim, k) == 0}
     return zeros
+
+
+def _polynomial_eigenvalue(h: sympy.Expr, dim: int, degree: int) -> sympy.Expr:
+    r"""The terminating series, exactly.
+
+    .. math:: \lambda_k = \sum_j \frac{a_{k+2j}\,(k + 2j)!}{2^{k+2j}\,j!\,(d/2)_{k+j}}
+    """
+    half = sympy.Rational(dim, 2)
+    total: sympy.Expr = sympy.Integer(0)
+    for (power,), coefficient in sympy.Poly(h, T).terms():
+        j, odd = divmod(power - degree, 2)
+        if j >= 0 and not odd:
+            weight = sympy.factorial(power) / (2**power * sympy.factorial(j))
+            total += coefficient * weight / sympy.rf(half, degree + j)
+    return sympy.expand(total)
 
 
 def _enclose(
@@ -221,8 +247,8 @@ def _enclose(
         integrand = functools.partial(_integrands, kernel, dim, max_degree)
         bound = functools.partial(_bound, kernel, dim, max_degree)
         balls = integrate(integrand, bound, cut, arb.pi() / 2, tolerance / constant)
-        # Both caps, where |h| <= h(1) and |P_k| <= 1.
-        caps = plus_minus(2 * at_one * cut * cut.sin() ** (dim - 2))
+        # Both caps, where |P_k| <= 1.
+        caps = plus_minus(_pole_bound(kernel, cut) * cut * cut.sin() ** (dim - 2))
         balls = [constant * (ball + caps) for ball in balls]
         for degree in zeros:
             balls[degree] = arb(0)
@@ -244,6 +270,21 @@ def _cut(dim: int, scale: arb, tolerance: arb) -> arb:
         if math.log(angle) + (dim - 2) * math.log(math.sin(angle)) < target:
             return arb(cut.numerator) / cut.denominator
         cut /= 2 if cut <= Fraction(1, 4) else Fraction(8, 7)
+
+
+def _pole_bound(kernel: Kernel, cut: arb) -> arb:
+    """Bound of |h(cos theta)| + |h(-cos theta)| for theta up to the cut.
+
+    Only what is positive definite is bounded by h(1); any other h is enclosed where it can be.
+    """
+    at_one, near = kernel.ball_at_one(), acb(interval(arb(0), cut))
+    total = arb(0)
+    for angle in (near, arb.pi() - near):
+        bound = arb("inf")
+        if not isinstance(kernel, NetworkKernel):
+            bound = arb(kernel.enclose_at_angle(angle).abs_upper())
+        total += bound if bound.is_finite() else at_one
+    return total
 
 
 def _convert(value: Fraction) -> arb:

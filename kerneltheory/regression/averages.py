@@ -1,0 +1,79 @@
+r"""Averages over labels of kernel ridge regression, exact given the samples, at every n at once.
+
+For labels of covariance S (target) + noise, every average of a quadratic functional of the
+predictor is a trace with M(n) = (K_n + ridge I)^{-1} = L_n^{-T} L_n^{-1}. Since the leading blocks
+of L^{-1} A L^{-T} belong to the smaller problems,
+
+    tr(M_n A_n) = sum_{i<=n} (L^{-1} A L^{-T})_ii
+    tr(M_n A_n M'_n B_n') = sum_{i,j<=n} (L^{-1} A L'^{-T})_ij (L^{-1} B L'^{-T})_ij
+
+where a prime denotes a second, independent training set. Two triangular products for each
+matrix serve every n.
+"""
+
+import numpy as np
+from scipy.linalg import blas
+
+from kerneltheory.regression.nested import NestedRegression
+
+
+def congruence(first: NestedRegression, matrix: np.ndarray, second: NestedRegression) -> np.ndarray:
+    """Return L^{-1} A L'^{-T} for the factors of two regressions.
+
+    Args:
+        first: gives L, (N, N).
+        matrix: A, (N, N); it is overwritten where its memory order allows.
+        second: gives L', at least as large; the same as `first` for one training set.
+
+    Examples:
+        >>> nested = NestedRegression(4 * np.eye(2), [1.0, 2.0], ridge=0.0)
+        >>> congruence(nested, np.eye(2), nested)
+        array([[0.25, 0.  ],
+               [0.  , 0.25]])
+    """
+    # LAPACK sees the transpose of a row-ordered array, so everything below is transposed:
+    # (L^{-1} A L'^{-T})' = L'^{-1} A' L^{-T}.
+    size = len(matrix)
+    right = second.inverse_factor[:size, :size]
+    result = blas.dtrmm(1.0, right.T, matrix.T, trans_a=1, overwrite_b=1)
+    result = blas.dtrmm(1.0, first.inverse_factor.T, result, side=1, overwrite_b=1)
+    return result.T
+
+
+def prefix_traces(regression: NestedRegression, matrix: np.ndarray) -> np.ndarray:
+    """Return tr(M_n A_n) at every n, shape (N,).
+
+    Args:
+        regression: gives M.
+        matrix: A, (N, N); it is overwritten where its memory order allows.
+
+    Examples:
+        >>> nested = NestedRegression(4 * np.eye(2), [1.0, 2.0], ridge=0.0)
+        >>> prefix_traces(nested, np.eye(2))
+        array([0.25, 0.5 ])
+    """
+    half = blas.dtrmm(1.0, regression.inverse_factor.T, matrix.T, side=1, overwrite_b=1)
+    # half' = A' L^{-T} seen from here: its columns pair with the rows of L^{-1}.
+    return np.cumsum(np.einsum("ij,ij->i", regression.inverse_factor, half.T))
+
+
+def prefix_block_sums(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the sums of first_ij second_ij over i, j <= n at every n, shape (N,).
+
+    Args:
+        first, second: (N, N).
+
+    Examples:
+        >>> prefix_block_sums(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones((2, 2)))
+        array([ 1., 10.])
+    """
+    size, panel = len(first), 256
+    increments = np.zeros(size)
+    for start in range(0, size, panel):
+        stop = min(start + panel, size)
+        rows = slice(start, stop)
+        increments[rows] += np.einsum("ij,ij->i", first[rows, :start], second[rows, :start])
+        increments[rows] += np.einsum("ij,ij->j", first[:start, rows], second[:start, rows])
+        corner = first[rows, rows] * second[rows, rows]
+        increments[rows] += np.tril(corner).sum(axis=1) + np.triu(corner, 1).sum(axis=0)
+    return np.cumsum(increments)
