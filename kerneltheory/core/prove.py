@@ -82,7 +82,7 @@ def _positive_factors(base: sympy.Expr) -> list[tuple[sympy.Expr, int]]:
     rest: sympy.Expr = sympy.Integer(1)
     for part, sign in zip(sympy.fraction(sympy.together(base)), (1, -1)):
         constant, factors = sympy.factor_list(part)
-        for factor, count in [*factors, (constant, 1)]:
+        for factor, count in [*factors, (abs(constant), 1), (sympy.sign(constant), 1)]:
             if not factor.is_positive:
                 rest *= factor ** (sign * count)
             elif factor != 1:

@@ -240,9 +240,10 @@ def table(result: Headline) -> str:
 
 NAME_WIDTH = 50
 NOTES = f"""\
-A and B compare at n >= {MIN_COMPARED}: the theory is one of many samples. Its own error at
-d = {DIM} is up to 1%, more than the standard errors of the averaged simulation.
-C: the theory of independent samples takes the 5,000 digits for the population. Rows are drawn
-without replacement, so the rows left out are fewer and harder than it assumes: by 1/(1 - n/M) for
-n of M rows, which the theory for subsets contains. What is left grows with n: it assumes that
-eigenvectors of the Gram matrix are generic, while those of digits are concentrated on few rows."""
+A and B compare at n >= {MIN_COMPARED}: the theory is one of many samples. Its own error at d = {DIM}
+is up to 1%, more than the standard errors of the simulation, which averages labels exactly.
+C: the theory of independent samples predicts the error on all 5,000 digits; on the rows left out
+it is 1/(1 - n/M) times higher, n of M rows having been learned, and that the theory for subsets
+contains. It takes the eigenvectors of the Gram matrix for generic. Those of the digits are not:
+the eigenvectors of small eigenvalues are concentrated on few rows (odd digits that no others
+resemble), whose labels the rest cannot tell, so that the error at large n falls more slowly."""

@@ -22,8 +22,9 @@ from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, sy
 
 T = sympy.Symbol("t", real=True)
 MAX_OPERATIONS = 2000
-# What a ball loses in one layer: it occurs more than once in the layer's formula.
-BITS_PER_LAYER = 8
+# What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
+# with large weights loses most.
+BITS_PER_LAYER = 32
 
 
 class Kernel(ABC):
@@ -90,7 +91,7 @@ class Kernel(ABC):
         They are the limits of :math:`N(d, k)\,\lambda_k` as d grows (arXiv:2205.14846).
         """
         count = check.integer("count", count, minimum=1)
-        with ctx.workdps(60 + 2 * count):
+        with ctx.workprec(200 + 7 * count + BITS_PER_LAYER * self.layers):
             old, ctx.cap = ctx.cap, count + 1
             try:
                 series = self.on_balls(arb_series([0, 1], prec=count))

@@ -84,7 +84,7 @@ def certified_spectrum(
         PrecisionError: if the accuracy was not reached: an eigenvalue may be zero without a proof.
 
     References:
-        Trefethen, SIAM Review 50 (2008), Theorem 4.5, for the quadrature error.
+        Trefethen, Approximation Theory and Approximation Practice, Theorem 19.3 (quadrature error).
 
     Examples:
         >>> from kerneltheory.activations.catalogue import relu

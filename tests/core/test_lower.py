@@ -1,0 +1,113 @@
+"""Translations between arithmetics: equal in value, cached, and refused where there is none."""
+
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+import sympy
+from flint import acb, arb, arb_series, ctx
+
+from kerneltheory.core import lower
+from kerneltheory.core.errors import LoweringError
+
+x = sympy.Symbol("x", real=True)
+EXPRESSIONS = [
+    *(getattr(sympy, name)(x) for name in sorted(lower.NUMERIC_FUNCTIONS)),
+    x**-3, x ** sympy.Rational(5, 2), x ** sympy.Rational(-2, 3), sympy.pi * x + sympy.E,
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
+def test_three_arithmetics_agree_with_mpmath(expression):
+    point = sympy.Rational(3, 7)
+    with ctx.workdps(40), mp.workdps(45):
+        ball = lower.to_balls((x,), expression)(arb(lower.to_fmpq(point)))
+        truth = sympy.lambdify(x, expression, "mpmath")(mp.mpf(3) / 7)
+        assert ball.overlaps(arb(mp.nstr(truth, 44)))
+        assert ball.rad() < 1e-36
+    with jax.enable_x64(True):
+        value = float(jnp.asarray(lower.to_jax((x,), expression)(jnp.asarray(3 / 7))))
+    # A few units in the last place, and 3/7 itself is rounded.
+    assert value == pytest.approx(float(truth), rel=8 * 2**-52)
+
+
+@pytest.mark.parametrize("value", [2, 0.5, Fraction(1, 3), np.float32(0.1), np.int64(3), sympy.S(7)])
+def test_exact_does_not_round(value):
+    exact = lower.exact("w", value)
+    assert isinstance(exact, sympy.Rational)
+    number = value.item() if isinstance(value, np.generic) else value
+    assert Fraction(int(exact.p), int(exact.q)) == Fraction(str(number) if value == 7 else number)
+
+
+@pytest.mark.parametrize("value", ["2", True, None, float("inf"), float("nan"), [1], 1j])
+def test_exact_names_the_argument_that_is_no_number(value):
+    with pytest.raises(TypeError, match="w must be a finite real number"):
+        lower.exact("w", value)
+    with pytest.raises(TypeError, match="w must be an exact rational or a float, got sqrt"):
+        lower.exact("w", sympy.sqrt(2))
+
+
+def test_translations_are_made_once():
+    assert lower.to_jax((x,), x**2) is lower.to_jax((x,), x**2)
+    assert lower.to_balls((x,), x**2) is lower.to_balls((x,), x**2)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (sympy.besseli(0, x), "has no ball form"),
+        (2**x, "has no ball form"),
+        (sympy.Float("0.1") * x, "is a rounded number"),
+        (sympy.GoldenRatio * x, "the constant GoldenRatio has no ball form"),
+        (sympy.Max(0, x), "has no ball form"),
+        (x * sympy.Symbol("y"), r"free symbols \['y'\]"),
+    ],
+    ids=str,
+)
+def test_no_ball_form_is_said_at_translation(expression, message):
+    with pytest.raises(LoweringError, match=message):
+        lower.to_balls((x,), expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "cut", "smooth"),
+    [
+        (sympy.sqrt(x), acb(-1, 0), acb(1, 0)),
+        (sympy.log(x), acb(-1, 0), acb(1, 0)),
+        (sympy.asin(x), acb(2, 0), acb(0, 2)),
+        (sympy.acos(x), acb(-2, 0), acb(0, -2)),
+        (sympy.atan(x), acb(0, 3), acb(3, 0)),
+        (x ** sympy.Rational(1, 3), acb(-8, 0), acb(8, 0)),
+    ],
+    ids=str,
+)
+def test_branch_cut_inside_a_complex_ball_is_not_finite(expression, cut, smooth):
+    # An enclosure of two branches is finite and true and yet no bound of an analytic function.
+    function = lower.to_balls((x,), expression)
+    box = acb(arb(0, 0.1), arb(0, 0.1))
+    assert not function(cut + box).is_finite()
+    assert function(smooth + box).is_finite()
+
+
+def test_power_series_of_balls():
+    series = lower.to_balls((x,), sympy.exp(2 * x) / (1 - x))(arb_series([0, 1], prec=4))
+    # sum_n (sum_{m <= n} 2^m / m!) x^n
+    for k, value in enumerate([1, 3, 5, sympy.Rational(19, 3)]):
+        assert series[k].overlaps(arb(lower.to_fmpq(sympy.Rational(value))))
+
+
+def test_rounding_to_float_is_to_nearest():
+    with ctx.workprec(200):
+        for bits, rounded in ((arb(2) ** -54 * 3, 2.0**-52), (arb(2) ** -54, 0.0)):
+            assert lower.to_float(1 + bits) == 1 + rounded
+
+
+def test_relative_radius_is_infinite_where_zero_is_not_excluded():
+    assert lower.relative_radius(arb(0)) == 0
+    assert lower.relative_radius(arb(0, 1)) == float("inf")
+    assert lower.relative_radius(arb("nan")) == float("inf")
+    # A ball [3, 5]: radius 1 over the smallest magnitude 3; radii carry 30 bits.
+    assert lower.relative_radius(arb(4, 1)) == pytest.approx(1 / 3, rel=2**-28)
