@@ -44,10 +44,12 @@ if TYPE_CHECKING:
     )
     from kerneltheory.experiments.compare import compare
     from kerneltheory.experiments.simulate import simulate
+    from kerneltheory.experiments.subsets import simulate_subsets
     from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
     from kerneltheory.learning.curve import LearningCurve
     from kerneltheory.learning.equivalent import learning_curve
     from kerneltheory.learning.high_order import high_order_curve
+    from kerneltheory.learning.subsets import subset_learning_curve
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.empirical import empirical_spectrum
     from kerneltheory.spectra.enclosure import certified_spectrum, spectrum
@@ -82,7 +84,9 @@ __all__ = [
     "ntk",
     "relu",
     "simulate",
+    "simulate_subsets",
     "spectrum",
+    "subset_learning_curve",
 ]
 
 _NAMES_OF = {
@@ -100,10 +104,12 @@ _NAMES_OF = {
     ),
     "experiments.compare": ("compare",),
     "experiments.simulate": ("simulate",),
+    "experiments.subsets": ("simulate_subsets",),
     "kernels.kernel": ("dot_product_kernel", "nngp", "ntk"),
     "learning.curve": ("LearningCurve",),
     "learning.equivalent": ("learning_curve",),
     "learning.high_order": ("high_order_curve",),
+    "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),
     "spectra.empirical": ("empirical_spectrum",),
     "spectra.enclosure": ("certified_spectrum", "spectrum"),

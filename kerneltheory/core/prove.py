@@ -69,8 +69,11 @@ def _replace_radicals(expression: sympy.Expr, radicals: dict) -> sympy.Expr:
     def replace(node: sympy.Pow) -> sympy.Expr:
         result: sympy.Expr = sympy.Integer(1)
         for factor, count in _positive_factors(node.base):
-            symbol = radicals.setdefault(factor, sympy.Dummy(f"R{len(radicals)}", positive=True))
-            result *= symbol ** (2 * node.exp * count)
+            if factor.is_Rational:  # sympy itself multiplies and reduces roots of numbers
+                root = sympy.sqrt(factor)
+            else:
+                root = radicals.setdefault(factor, sympy.Dummy(f"R{len(radicals)}", positive=True))
+            result *= root ** (2 * node.exp * count)
         return result
 
     return expression.replace(is_radical, replace)

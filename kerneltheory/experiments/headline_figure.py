@@ -119,4 +119,4 @@ def _draw_data(axes: "Axes", result: Headline) -> None:
     )
     axes.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="error on rows left out")
     axes.legend(loc="lower left")
-    panel_title(axes, "C", f"{rows} MNIST digits, NTK relu, depth 3")
+    panel_title(axes, "C", f"{rows} MNIST digits, relu NTK")

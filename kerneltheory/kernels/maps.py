@@ -40,6 +40,17 @@ def check_tangent(phi: Activation) -> None:
         )
 
 
+def _lowered(translate: Callable[..., Any], formula: Formula) -> Callable[..., Any]:
+    """Translate a formula; the slope of a step at c = 1 is infinite, and only an NTK asks for it."""
+
+    def infinite(*_: Any) -> Any:
+        raise DivergentError(f"{formula.name} is infinite on the diagonal")
+
+    if formula.rhs.has(sympy.zoo, sympy.oo):
+        return infinite
+    return translate(formula.args, formula.rhs)
+
+
 @functools.lru_cache(maxsize=256)
 def symbolic_maps(phi: Activation) -> LayerMaps[sympy.Expr]:
     """Layer maps on sympy expressions."""
@@ -57,7 +68,7 @@ def _substitute(formula: Formula, *values: sympy.Expr) -> sympy.Expr:
 def ball_maps(phi: Activation) -> LayerMaps[Any]:
     """Layer maps on real balls, complex balls, ball power series and centred forms."""
     formulas = _formulas(phi)
-    value, slope, variance, variance_slope = (lower.to_balls(f.args, f.rhs) for f in formulas)
+    value, slope, variance, variance_slope = (_lowered(lower.to_balls, f) for f in formulas)
     return LayerMaps(
         functools.partial(_centred_value, value, slope),
         functools.partial(_centred_slope, slope),
@@ -83,7 +94,7 @@ def _centred_slope(slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
 def numeric_maps(phi: Activation) -> LayerMaps[Any]:
     """Layer maps on arrays."""
     value, slope, variance, variance_slope = (
-        lower.to_jax(formula.args, formula.rhs) for formula in _formulas(phi)
+        _lowered(lower.to_jax, formula) for formula in _formulas(phi)
     )
     return LayerMaps(
         value, slope, variance, variance_slope, jnp.sqrt, rounded_correlation, compiled_repeat

@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import sympy
-from flint import arb
+from flint import arb, ctx
 from scipy.special import erf as numeric_erf
 
 import problems
@@ -44,7 +44,7 @@ def test_erf_dual_is_that_of_williams():
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_general_covariance_is_that_of_the_literature(known, covariance):
     exact = [sympy.Rational(str(value)) for value in covariance]
-    with mp.workdps(45):
+    with mp.workdps(45), ctx.workdps(45):
         numbers = [mp.mpf(value.p) / value.q for value in exact]
         for order, truth in ((0, known.value(*numbers)), (1, known.slope(*numbers))):
             ball = covariance_dual(known.phi, order).certified(*exact, digits=35)
