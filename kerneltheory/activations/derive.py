@@ -15,8 +15,16 @@ import sympy
 
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.certificate import HermiteCertificate
-from kerneltheory.activations.gaussian import K12, Q1, Q2, RadicalSum, mean, pair_expectation
-from kerneltheory.activations.integrate import collect_radicals, repeated_integral
+from kerneltheory.activations.gaussian import (
+    K12,
+    Q1,
+    Q2,
+    RadicalSum,
+    mean,
+    pair_expectation,
+    tilted_pair_expectation,
+)
+from kerneltheory.activations.integrate import repeated_integral
 from kerneltheory.activations.terms import Terms, elementary_terms
 from kerneltheory.core import check
 from kerneltheory.core.derivation import AllOf, Definition, Derivation, Identity, Step
@@ -41,8 +49,15 @@ class Chain:
 
     @functools.cached_property
     def integrands(self) -> list[RadicalSum]:
-        """E[phi^(m)(u) phi^(m)(v)] as radical sums."""
-        return pair_expectation(self.derivatives[-1])
+        """E[phi^(m)(u) phi^(m)(v)] as radical sums; none where exponentials occur."""
+        return [] if self.derivatives[-1].is_tilted else pair_expectation(self.derivatives[-1])
+
+    @functools.cached_property
+    def integrand(self) -> sympy.Expr:
+        """E[phi^(m)(u) phi^(m)(v)] as an expression."""
+        if self.derivatives[-1].is_tilted:
+            return tilted_pair_expectation(self.derivatives[-1])
+        return sympy.Add(*(repeated_integral(integrand, 0) for integrand in self.integrands))
 
     def boundary(self, order: int) -> sympy.Expr:
         """E[phi^(j)(u)] E[phi^(j)(v)], the value of the j-th derivative of T at k = 0."""
@@ -51,15 +66,34 @@ class Chain:
 
     def derivative_of_dual(self, order: int) -> sympy.Expr:
         """The n-th derivative of T with respect to k, n <= m, integrated back from order m."""
-        total = sympy.Add(
-            *(
-                self.boundary(j) * K12 ** (j - order) / sympy.factorial(j - order)
-                for j in range(order, self.order)
-            )
-        )
-        for integrand in self.integrands:
-            total += repeated_integral(integrand, self.order - order)
-        return collect_radicals(total)
+        if order == self.order:
+            return self.integrand
+        boundaries: dict[int, sympy.Expr] = {
+            j - order: self.boundary(j) / sympy.factorial(j - order)
+            for j in range(order, self.order)
+        }
+        total = sympy.Add(*(repeated_integral(f, self.order - order) for f in self.integrands))
+        return collect_powers(total, boundaries)
+
+
+def collect_powers(total: sympy.Expr, boundaries: dict[int, sympy.Expr]) -> sympy.Expr:
+    """Add the boundary values to the polynomial part and tidy its coefficients."""
+    plain, rest = sympy.Integer(0), sympy.Integer(0)
+    for summand in sympy.Add.make_args(sympy.sympify(total)):
+        if summand.is_polynomial(K12):
+            plain += summand
+        else:
+            rest += summand
+    plain += sympy.Add(*(value * K12**i for i, value in boundaries.items()))
+    if plain == 0:
+        return rest
+    polynomial = sympy.Poly(plain, K12)
+    terms = (_tidy(c) * K12**i for (i,), c in polynomial.terms())
+    return rest + sympy.Add(*terms)
+
+
+def _tidy(coefficient: sympy.Expr) -> sympy.Expr:
+    return sympy.factor(sympy.simplify(coefficient))
 
 
 @functools.lru_cache(maxsize=256)
@@ -72,6 +106,11 @@ def _chain(phi: Activation) -> Chain:
                 "polynomials times Gaussians and deltas at 0: it has no elementary dual"
             )
         derivatives.append(derivatives[-1].differentiate())
+    if len(derivatives) > 1 and any(terms.is_tilted for terms in derivatives):
+        raise DerivationError(
+            f"{phi.name} mixes exponentials of x with steps or erf: integrating back from Price's "
+            "theorem leaves bivariate normal probabilities, which are not elementary"
+        )
     return Chain(phi, tuple(derivatives))
 
 
@@ -221,7 +260,7 @@ def _price(chain: Chain) -> list[Step]:
     u, v = sympy.symbols("u v", real=True)
     (x,) = chain.phi.expression.free_symbols
     expectation = sympy.Function("E")(last.subs(x, u) * last.subs(x, v))
-    value = sympy.Add(*(integrand.expression for integrand in chain.integrands))
+    value = chain.integrand
     return [
         Step(_equation(chain.order, expectation), "Price's theorem", Definition()),
         Step(
@@ -244,7 +283,7 @@ def _boundaries(chain: Chain) -> list[Step]:
 
 def _integral(chain: Chain, result: Formula) -> Step:
     """The result has the boundary values and the m-th derivative that were found."""
-    value = sympy.Add(*(integrand.expression for integrand in chain.integrands))
+    value = chain.integrand
     parts = [Identity(sympy.diff(result.rhs, K12, chain.order), value)]
     for order in range(chain.order):
         derivative = sympy.diff(result.rhs, K12, order).subs(K12, 0)

@@ -1,7 +1,8 @@
 r"""Gaussian expectations of elementary terms, in closed form.
 
 u, v are jointly Gaussian with variances q1, q2 and covariance k. Every expectation of two pure
-terms is a sum of :math:`c\,k^i D^{-j-1/2}` with :math:`D = \alpha - \beta k^2`.
+terms without exponentials of x is a sum of :math:`c\,k^i D^{-j-1/2}` with
+:math:`D = \alpha - \beta k^2`; with them there is a factor exp(polynomial / D).
 """
 
 from collections.abc import Iterator
@@ -88,12 +89,15 @@ def _density_derivative(order: int, variance: sympy.Expr) -> sympy.Expr:
 
 
 def _smooth_mean(term: Smooth, variance: sympy.Expr) -> sympy.Expr:
-    """Tilt the Gaussian by exp(-a x^2), then take a (half) moment."""
-    tilt = 1 + 2 * term.decay * variance
-    tilted, weight = variance / tilt, term.coefficient / sympy.sqrt(tilt)
+    """Tilt the Gaussian by exp(-a x^2 + b x), then take a (half) moment."""
+    spread = 1 + 2 * term.decay * variance
+    tilted, weight = variance / spread, term.coefficient / sympy.sqrt(spread)
     n = term.power
     if term.mark == ONE:
-        return weight * double_factorial(n) * tilted ** (n // 2)
+        weight *= sympy.exp(term.tilt**2 * tilted / 2)
+        return weight * _shifted_moment(n, term.tilt * tilted, tilted)
+    if term.tilt != 0:
+        raise DerivationError(f"the mean of exp({term.tilt} x) times {term.mark} is not elementary")
     if term.mark == STEP:
         half_moment = 2 ** sympy.Rational(n, 2) * sympy.gamma(sympy.Rational(n + 1, 2))
         power = sympy.sqrt(tilted) ** n
@@ -101,11 +105,21 @@ def _smooth_mean(term: Smooth, variance: sympy.Expr) -> sympy.Expr:
     return weight * _erf_moment(n, term.mark.args[0] / X, tilted)
 
 
+def _shifted_moment(n: int, shift: sympy.Expr, variance: sympy.Expr) -> sympy.Expr:
+    """E[(u + shift)^n] for a centred Gaussian u."""
+    return sympy.Add(
+        *(
+            sympy.binomial(n, i) * shift ** (n - i) * double_factorial(i) * variance ** (i // 2)
+            for i in range(0, n + 1, 2)
+        )
+    )
+
+
 def _erf_moment(n: int, g: sympy.Expr, variance: sympy.Expr) -> sympy.Expr:
     """E[u^n erf(g u)] by Stein's lemma, E[u h(u)] = variance E[h'(u)]."""
     if n % 2 == 0:
         return sympy.Integer(0)
-    pure = Smooth(2 * g / sympy.sqrt(sympy.pi), n - 1, g**2, ONE)
+    pure = Smooth(2 * g / sympy.sqrt(sympy.pi), n - 1, g**2, sympy.Integer(0), ONE)
     rest = (n - 1) * _erf_moment(n - 2, g, variance) if n > 1 else 0
     return variance * (rest + _smooth_mean(pure, variance))
 
@@ -114,7 +128,7 @@ def _erf_moment(n: int, g: sympy.Expr, variance: sympy.Expr) -> sympy.Expr:
 
 
 def pair_expectation(terms: Terms) -> list[RadicalSum]:
-    """E[terms(u) terms(v)] of pure terms, as one RadicalSum for every radicand that occurs."""
+    """E[terms(u) terms(v)] of pure untilted terms, one RadicalSum for every radicand."""
     sums: dict[tuple[sympy.Expr, sympy.Expr], RadicalSum] = {}
     for first in terms.smooth:
         for second in terms.smooth:
@@ -126,6 +140,79 @@ def pair_expectation(terms: Terms) -> list[RadicalSum]:
         for j, d in terms.singular:
             _add_singular_pair(sums, i, c, j, d)
     return list(sums.values())
+
+
+def tilted_pair_expectation(terms: Terms) -> sympy.Expr:
+    """E[terms(u) terms(v)] of pure smooth terms with exponentials of x, in real form."""
+    weights: dict[sympy.Expr, sympy.Expr] = {}
+    for first in terms.smooth:
+        for second in terms.smooth:
+            weight, exponent = _tilted_pair(first, second)
+            weights[exponent] = weights.get(exponent, sympy.Integer(0)) + weight
+    return sympy.Add(*(_real_pair(even, weights) for even in _even_parts(weights)))
+
+
+def _tilted_pair(first: Smooth, second: Smooth) -> tuple[sympy.Expr, sympy.Expr]:
+    """Weight and exponent: the tilted Gaussian has covariance Sigma' and mean Sigma' b."""
+    a, b, i, j = first.decay, second.decay, first.power, second.power
+    radicand = sympy.expand((1 + 2 * a * Q1) * (1 + 2 * b * Q2) - 4 * a * b * K12**2)
+    covariance = (
+        (Q1 * (1 + 2 * b * Q2) - 2 * b * K12**2) / radicand,
+        K12 / radicand,
+        (Q2 * (1 + 2 * a * Q1) - 2 * a * K12**2) / radicand,
+    )
+    s, t = first.tilt, second.tilt
+    shifts = (covariance[0] * s + covariance[1] * t, covariance[1] * s + covariance[2] * t)
+    moment: sympy.Expr = sympy.Integer(0)
+    for m in range(i + 1):
+        for n in range(j + 1):
+            shift = sympy.binomial(i, m) * shifts[0] ** (i - m)
+            shift *= sympy.binomial(j, n) * shifts[1] ** (j - n)
+            moment += shift * sympy.Add(
+                *(
+                    count * covariance[0] ** uu * covariance[1] ** uv * covariance[2] ** vv
+                    for count, uu, uv, vv in wick(m, n)
+                )
+            )
+    weight = first.coefficient * second.coefficient * moment / sympy.sqrt(radicand)
+    return weight, sympy.cancel((shifts[0] * s + shifts[1] * t) / 2)
+
+
+def _even_parts(weights: dict[sympy.Expr, sympy.Expr]) -> list[sympy.Expr]:
+    """The parts of the exponents that are even in k12, each once."""
+    evens = (sympy.cancel((e + e.subs(K12, -K12)) / 2) for e in weights)
+    return list(dict.fromkeys(evens))
+
+
+def _real_pair(even: sympy.Expr, weights: dict[sympy.Expr, sympy.Expr]) -> sympy.Expr:
+    """The summands whose exponents are `even` plus or minus one odd part, by cosh and sinh.
+
+    Imaginary tilts (of sines and cosines) leave real exponents and conjugate weights.
+    """
+    total: sympy.Expr = sympy.Integer(0)
+    odds = {sympy.cancel(e - even) for e in weights}
+    odds = {odd for odd in odds if sympy.cancel(odd + odd.subs(K12, -K12)) == 0}
+    for odd in sorted(odds, key=str):
+        if odd.could_extract_minus_sign() and -odd in odds:
+            continue
+        plus = _real(weights.get(sympy.cancel(even + odd), sympy.Integer(0)))
+        minus = _real(weights.get(sympy.cancel(even - odd), sympy.Integer(0)))
+        if odd == 0:
+            total += plus
+        elif plus == 0 or minus == 0:
+            total += plus * sympy.exp(odd) + minus * sympy.exp(-odd)
+        else:
+            total += sympy.factor(plus + minus) * sympy.cosh(odd)
+            total += sympy.factor(plus - minus) * sympy.sinh(odd)
+    return total * sympy.exp(even)
+
+
+def _real(weight: sympy.Expr) -> sympy.Expr:
+    """A weight that is real because its conjugate occurs too, without imaginary units."""
+    if not weight.has(sympy.I):
+        return sympy.factor(weight)
+    real = sympy.re(sympy.expand(weight, complex=True))
+    return sympy.factor(sympy.simplify(real))
 
 
 def _sum_for(sums: dict, alpha: sympy.Expr, beta: sympy.Expr) -> RadicalSum:

@@ -66,7 +66,7 @@ def _certified(
     with ctx.workdps(digits + 15):
         root = arb(lower.to_fmpq(variance)).sqrt()
         tolerance = arb(10) ** -(digits + 6)
-        cut = arb(math.ceil(2 * math.sqrt(math.log(10) * (digits + 12))) + 4)
+        cut = arb(math.ceil(math.sqrt(8 * math.log(10) * (digits + 12))) + 6)
         total = [plus_minus(_tail(phi, root, cut))] * count
         total.append(plus_minus(_tail(phi, root, cut, squared=True)))
         for sign in (1, -1):
@@ -84,18 +84,19 @@ def _certified(
 
 def _half_line(phi: Activation, sign: int):
     """Phi on x > 0 or on x < 0, where it is analytic, as a function of balls."""
-    expression = phi.expression.replace(sympy.Max, lambda *a: _positive_part(a, sign))
-    step = sympy.Integer(1 if sign > 0 else 0)
-    expression = expression.replace(sympy.Heaviside, lambda *_: step)
-    expression = expression.replace(sympy.sign, lambda _: sympy.Integer(sign))
-    expression = expression.replace(sympy.Abs, lambda u: sign * u)
+
+    def positive(argument: sympy.Expr) -> bool:
+        return (argument / X).is_positive == (sign > 0)
+
+    def maximum(*arguments: sympy.Expr) -> sympy.Expr:
+        (linear,) = (a for a in arguments if a != 0)
+        return linear if positive(linear) else sympy.Integer(0)
+
+    expression = phi.expression.replace(sympy.Max, maximum)
+    expression = expression.replace(sympy.Heaviside, lambda u, *_: sympy.Integer(positive(u)))
+    expression = expression.replace(sympy.sign, lambda u: sympy.Integer(1 if positive(u) else -1))
+    expression = expression.replace(sympy.Abs, lambda u: u if positive(u) else -u)
     return lower.to_balls((X,), expression)
-
-
-def _positive_part(arguments: tuple[sympy.Expr, ...], sign: int) -> sympy.Expr:
-    """max(0, g x) on one half line."""
-    (linear,) = (a for a in arguments if a != 0)
-    return linear if (linear / X).is_positive == (sign > 0) else sympy.Integer(0)
 
 
 def _integrands(half, root: arb, z: arb, count: int) -> list[arb]:
@@ -131,20 +132,27 @@ def _majorant(half, root: arb, z: acb, count: int) -> arb:
 
 
 def _tail(phi: Activation, root: arb, cut: arb, squared: bool = False) -> arb:
-    r"""Bound of the part |z| > R: |phi(x)| <= sum |c_i| |x|^i for elementary terms.
+    r"""Bound of the part |z| > R: |phi(x)| <= e^{B|x|} sum |c_i| |x|^i for elementary terms.
 
-    The moments :math:`\int_R^\infty z^i e^{-z^2/4} dz = 2^i \Gamma((i+1)/2, R^2/4)`; for the
-    square, e^{-z^2/2} <= e^{-z^2/4} e^{-R^2/4}.
+    :math:`e^{Bz} \le e^{2B^2} e^{z^2/8}` leaves e^{-z^2/8} of the density after Cramer's
+    e^{z^2/4}, and :math:`\int_R^\infty z^i e^{-z^2/8} dz = 8^{(i+1)/2} \Gamma((i+1)/2, R^2/8)/2`.
+    For the square, e^{-z^2/2} <= e^{-z^2/4} e^{-R^2/4}.
     """
     sizes: dict[int, arb] = {}
+    tilt = arb(0)
     for term in elementary_terms(phi).smooth:
-        size = abs(lower.to_balls((), sympy.Abs(term.coefficient))() * root**term.power)
+        size = abs(_modulus(term.coefficient) * root**term.power)
         sizes[term.power] = sizes.get(term.power, arb(0)) + size
+        tilt = tilt.max(_modulus(sympy.re(term.tilt)) * root)
     if squared:
-        sizes = _square(sizes)
+        sizes, tilt = _square(sizes), 2 * tilt
     scale = (-cut * cut / 4).exp() if squared else CRAMER
     total = sum((s * _moment(i, cut) for i, s in sizes.items()), arb(0))
-    return 2 * scale * total / (2 * arb.pi()).sqrt()
+    return 2 * scale * total * (2 * tilt * tilt).exp() / (2 * arb.pi()).sqrt()
+
+
+def _modulus(number: sympy.Expr) -> arb:
+    return abs(arb(1) * lower.to_balls((), sympy.simplify(sympy.Abs(number)))())
 
 
 def _square(sizes: dict[int, arb]) -> dict[int, arb]:
@@ -156,4 +164,5 @@ def _square(sizes: dict[int, arb]) -> dict[int, arb]:
 
 
 def _moment(power: int, cut: arb) -> arb:
-    return arb(2) ** power * (cut * cut / 4).gamma_upper(arb(power + 1) / 2)
+    half = arb(power + 1) / 2
+    return arb(8) ** half * (cut * cut / 8).gamma_upper(half) / 2

@@ -152,9 +152,19 @@ def _function(name: str, value: Any) -> Any:
         square = {"asin": -value * value, "acos": -value * value, "atan": value * value}.get(name)
         if square is not None and not (1 + square).sqrt(analytic=True).is_finite():
             return acb("nan")
+    if isinstance(value, arb_series) and name in ("sinh", "cosh", "tanh"):
+        return _hyperbolic_series(name, value)
     if isinstance(value, arb_series) and name not in dir(arb_series):
         raise LoweringError(f"{name} of a power series is not available")
     return getattr(value, name)()
+
+
+def _hyperbolic_series(name: str, value: arb_series) -> arb_series:
+    """Series that flint does not have, from the exponential."""
+    up, down = value.exp(), (-value).exp()
+    if name == "tanh":
+        return (up - down) / (up + down)
+    return (up - down) / 2 if name == "sinh" else (up + down) / 2
 
 
 def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:
