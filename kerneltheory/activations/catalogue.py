@@ -1,16 +1,229 @@
-"""The catalogue: what each activation is. Its dual is derived, never stated here."""
+"""The catalogue: what each activation is. Its dual is derived, never stated here.
+
+Constants stand for themselves; factories take parameters, which stay exact: a float means the
+rational number that it is.
+"""
+
+from typing import Any
 
 import sympy
 
 from kerneltheory.activations.activation import Activation, X
+from kerneltheory.core import check, lower
 
-relu = Activation(
-    "relu",
-    sympy.Max(0, X),
-    "Cho and Saul, Kernel Methods for Deep Learning (2009)",
+_ARC_COSINE = "Cho and Saul, Kernel Methods for Deep Learning (2009)"
+_HALF = sympy.Rational(1, 2)
+_ROOT_TWO = sympy.sqrt(2)
+
+relu = Activation("relu", sympy.Max(0, X), _ARC_COSINE)
+absolute = Activation("absolute", sympy.Abs(X), _ARC_COSINE)
+step = Activation("step", sympy.Heaviside(X), _ARC_COSINE)
+sign = Activation("sign", sympy.sign(X), _ARC_COSINE)
+erf = Activation("erf", sympy.erf(X), "Williams, Computing with Infinite Networks (1996)")
+sigmoid_erf = Activation(
+    "sigmoid_erf", _HALF * (1 + sympy.erf(X / _ROOT_TWO)), "the normal distribution function"
 )
-erf = Activation(
-    "erf",
-    sympy.erf(X),
-    "Williams, Computing with Infinite Networks (1996)",
+gelu = Activation(
+    "gelu", X * _HALF * (1 + sympy.erf(X / _ROOT_TWO)), "Hendrycks and Gimpel, arXiv:1606.08415"
+)
+sin = Activation("sin", sympy.sin(X), "Rahimi and Recht, Random Features (2007)")
+cos = Activation("cos", sympy.cos(X), "Rahimi and Recht, Random Features (2007)")
+exp = Activation("exp", sympy.exp(X), "Daniely, Frostig and Singer, arXiv:1602.05897")
+
+
+def two_slope(negative: Any, positive: Any) -> Activation:
+    """a x for x < 0 and b x for x > 0.
+
+    Args:
+        negative: a, the slope on the left.
+        positive: b, the slope on the right.
+
+    Examples:
+        >>> print(two_slope(-1, 1))
+        two_slope(-1, 1): x -> x*Heaviside(x) - x*Heaviside(-x)
+    """
+    a, b = lower.exact("negative", negative), lower.exact("positive", positive)
+    expression = a * X * sympy.Heaviside(-X) + b * X * sympy.Heaviside(X)
+    return Activation(f"two_slope({a}, {b})", expression, "He et al., arXiv:1502.01852")
+
+
+def leaky_relu(slope: Any) -> Activation:
+    """X for x > 0 and a x for x < 0.
+
+    Args:
+        slope: a, the slope on the left.
+    """
+    a = lower.exact("slope", slope)
+    expression = two_slope(a, 1).expression
+    return Activation(f"leaky_relu({a})", expression, "Maas, Hannun and Ng (2013)")
+
+
+def rectified_monomial(power: int) -> Activation:
+    """x^n for x > 0 and zero else; n = 0 is the step, n = 1 relu.
+
+    Args:
+        power: n >= 0.
+    """
+    n = check.integer("power", power, minimum=0)
+    return Activation(f"rectified_monomial({n})", X**n * sympy.Heaviside(X), _ARC_COSINE)
+
+
+def monomial(power: int) -> Activation:
+    """x^n.
+
+    Args:
+        power: n >= 1.
+    """
+    n = check.integer("power", power, minimum=1)
+    return Activation(f"monomial({n})", X**n, "Isserlis (1918)")
+
+
+def polynomial(*coefficients: Any) -> Activation:
+    """c_0 + c_1 x + c_2 x^2 + ...
+
+    Args:
+        coefficients: c_0, c_1, ..., of which one after the first is not zero.
+    """
+    values = [lower.exact("coefficients", c) for c in coefficients]
+    if not any(values[1:]):
+        raise ValueError(f"coefficients must have one beyond the first, got {coefficients!r}")
+    expression = sympy.Add(*(c * X**n for n, c in enumerate(values)))
+    return Activation(f"polynomial({', '.join(map(str, values))})", expression, "Isserlis (1918)")
+
+
+def hermite(degree: int) -> Activation:
+    """The Hermite polynomial he_n of unit norm under the standard Gaussian; its dual is rho^n.
+
+    Args:
+        degree: n >= 1.
+
+    Examples:
+        >>> print(hermite(2))
+        hermite(2): x -> sqrt(2)*(x**2 - 1)/2
+    """
+    n = check.integer("degree", degree, minimum=1)
+    probabilists = sympy.expand(
+        2 ** sympy.Rational(-n, 2) * sympy.hermite(n, X / _ROOT_TWO)
+    )
+    expression = probabilists / sympy.sqrt(sympy.factorial(n))
+    return Activation(f"hermite({n})", sympy.factor(expression), "Daniely et al., arXiv:1602.05897")
+
+
+def scaled_erf(scale: Any) -> Activation:
+    """erf(g x).
+
+    Args:
+        scale: g, not zero.
+    """
+    g = _nonzero("scale", scale)
+    return Activation(f"scaled_erf({g})", sympy.erf(g * X), erf.reference)
+
+
+def sine(frequency: Any, phase: Any = 0) -> Activation:
+    """sin(w x + p).
+
+    Args:
+        frequency: w, not zero.
+        phase: p.
+    """
+    w, p = _nonzero("frequency", frequency), lower.exact("phase", phase)
+    return Activation(f"sine({w}, {p})", sympy.sin(w * X + p), sin.reference)
+
+
+def cosine(frequency: Any, phase: Any = 0) -> Activation:
+    """cos(w x + p).
+
+    Args:
+        frequency: w, not zero.
+        phase: p.
+    """
+    w, p = _nonzero("frequency", frequency), lower.exact("phase", phase)
+    return Activation(f"cosine({w}, {p})", sympy.cos(w * X + p), cos.reference)
+
+
+def exponential(rate: Any) -> Activation:
+    """exp(b x).
+
+    Args:
+        rate: b, not zero.
+    """
+    b = _nonzero("rate", rate)
+    return Activation(f"exponential({b})", sympy.exp(b * X), exp.reference)
+
+
+def gaussian(decay: Any = 1) -> Activation:
+    """exp(-a x^2).
+
+    Args:
+        decay: a > 0.
+    """
+    a = _positive("decay", decay)
+    return Activation(f"gaussian({a})", sympy.exp(-a * X**2), "Williams (1996)")
+
+
+def gabor(decay: Any, frequency: Any) -> Activation:
+    """exp(-a x^2) cos(w x).
+
+    Args:
+        decay: a > 0.
+        frequency: w, not zero.
+    """
+    a, w = _positive("decay", decay), _nonzero("frequency", frequency)
+    expression = sympy.exp(-a * X**2) * sympy.cos(w * X)
+    return Activation(f"gabor({a}, {w})", expression, "arXiv:1912.02803")
+
+
+def rbf_feature(gamma: Any) -> Activation:
+    """sqrt(2) sin(sqrt(2 gamma) x + pi/4): its NNGP of one layer is exp(-gamma |x - z|^2).
+
+    Args:
+        gamma: > 0.
+    """
+    g = _positive("gamma", gamma)
+    expression = _ROOT_TWO * sympy.sin(sympy.sqrt(2 * g) * X + sympy.pi / 4)
+    return Activation(f"rbf_feature({g})", expression, sin.reference)
+
+
+def _nonzero(name: str, value: Any) -> sympy.Rational:
+    number = lower.exact(name, value)
+    if number == 0:
+        raise ValueError(f"{name} must not be zero")
+    return number
+
+
+def _positive(name: str, value: Any) -> sympy.Rational:
+    number = lower.exact(name, value)
+    if number <= 0:
+        raise ValueError(f"{name} must be positive, got {number}")
+    return number
+
+
+# One of each kind: the registry derives and verifies them all.
+CATALOGUE = (
+    relu,
+    leaky_relu(_HALF / 5),
+    two_slope(_HALF, -2),
+    absolute,
+    step,
+    sign,
+    rectified_monomial(2),
+    rectified_monomial(3),
+    monomial(3),
+    polynomial(1, -1, _HALF, 2),
+    hermite(4),
+    erf,
+    scaled_erf(_HALF),
+    sigmoid_erf,
+    gelu,
+    sin,
+    cos,
+    sine(2, _HALF),
+    cosine(2, -_HALF),
+    exp,
+    exponential(-_HALF),
+    gaussian(),
+    gabor(_HALF, 2),
+    rbf_feature(_HALF / 2),
+    Activation("relu + erf", relu.expression + erf.expression, "a sum of two classes"),
+    Activation("x^2 erf", X**2 * sympy.erf(X), "a product of two classes"),
 )
