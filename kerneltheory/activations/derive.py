@@ -57,7 +57,7 @@ class Chain:
         """E[phi^(m)(u) phi^(m)(v)] as an expression."""
         if self.derivatives[-1].is_tilted:
             return tilted_pair_expectation(self.derivatives[-1])
-        return sympy.Add(*(repeated_integral(integrand, 0) for integrand in self.integrands))
+        return self._integrate(0, {})
 
     def boundary(self, order: int) -> sympy.Expr:
         """E[phi^(j)(u)] E[phi^(j)(v)], the value of the j-th derivative of T at k = 0."""
@@ -68,32 +68,22 @@ class Chain:
         """The n-th derivative of T with respect to k, n <= m, integrated back from order m."""
         if order == self.order:
             return self.integrand
-        boundaries: dict[int, sympy.Expr] = {
+        boundaries = {
             j - order: self.boundary(j) / sympy.factorial(j - order)
             for j in range(order, self.order)
         }
-        total = sympy.Add(*(repeated_integral(f, self.order - order) for f in self.integrands))
-        return collect_powers(total, boundaries)
+        return self._integrate(self.order - order, boundaries)
 
-
-def collect_powers(total: sympy.Expr, boundaries: dict[int, sympy.Expr]) -> sympy.Expr:
-    """Add the boundary values to the polynomial part and tidy its coefficients."""
-    plain, rest = sympy.Integer(0), sympy.Integer(0)
-    for summand in sympy.Add.make_args(sympy.sympify(total)):
-        if summand.is_polynomial(K12):
-            plain += summand
-        else:
-            rest += summand
-    plain += sympy.Add(*(value * K12**i for i, value in boundaries.items()))
-    if plain == 0:
-        return rest
-    polynomial = sympy.Poly(plain, K12)
-    terms = (_tidy(c) * K12**i for (i,), c in polynomial.terms())
-    return rest + sympy.Add(*terms)
-
-
-def _tidy(coefficient: sympy.Expr) -> sympy.Expr:
-    return sympy.factor(sympy.simplify(coefficient))
+    def _integrate(self, times: int, powers: dict[int, sympy.Expr]) -> sympy.Expr:
+        """Add the integrals to a polynomial in k, whose coefficients are tidied."""
+        rest: sympy.Expr = sympy.Integer(0)
+        for integrand in self.integrands:
+            plain, other = repeated_integral(integrand, times)
+            rest += other
+            for power, coefficient in plain.items():
+                powers[power] = powers.get(power, sympy.Integer(0)) + coefficient
+        tidied = (sympy.factor(sympy.simplify(c)) * K12**i for i, c in powers.items())
+        return sympy.Add(rest, *tidied)
 
 
 @functools.lru_cache(maxsize=256)

@@ -21,6 +21,8 @@ import sympy
 from kerneltheory.activations.gaussian import K12, RadicalSum
 
 HALF = sympy.Rational(1, 2)
+# alpha stands for itself while integrating: as a polynomial in q1 and q2 it would swell.
+ALPHA = sympy.Symbol("alpha", positive=True)
 # The basis: k^i ("one"), k^i asin(k sqrt(beta/alpha)) ("asin"), k^i D^(p/2) for odd p.
 Basis = tuple[str | int, int]
 Combination = Mapping[Basis, sympy.Expr]
@@ -58,12 +60,16 @@ def radical_integral(alpha: sympy.Expr, beta: sympy.Expr, i: int, j: int) -> Com
     return _combine(((2 * j + 1) * alpha * scale, rest), (-scale, power))
 
 
-def repeated_integral(integrand: RadicalSum, times: int) -> sympy.Expr:
+def repeated_integral(
+    integrand: RadicalSum, times: int
+) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
     r"""Integrate `times` times from 0 by Cauchy's formula.
 
     .. math:: \int_0^k \frac{(k - s)^{m-1}}{(m-1)!} f(s)\,ds
+
+    Returns:
+        The coefficients of the powers of k, and all that is not a polynomial in k.
     """
-    alpha, beta = integrand.alpha, integrand.beta
     total: Combination = {}
     for (i, j), c in integrand.coefficients.items():
         if times == 0:
@@ -71,29 +77,49 @@ def repeated_integral(integrand: RadicalSum, times: int) -> sympy.Expr:
             continue
         for power in range(times):
             weight = c * sympy.binomial(times - 1, power) * (-1) ** power
-            inner = radical_integral(alpha, beta, i + power, j)
+            inner = radical_integral(ALPHA, integrand.beta, i + power, j)
             shifted = {(kind, n + times - 1 - power): value for (kind, n), value in inner.items()}
             total = _combine((sympy.Integer(1), total), (weight, shifted))
     factorial = sympy.factorial(max(times - 1, 0))
-    return _expression(_combine((1 / factorial, total)), alpha, beta)
+    return _expression(_combine((1 / factorial, total)), integrand.alpha, integrand.beta)
 
 
-def _expression(combination: Combination, alpha: sympy.Expr, beta: sympy.Expr) -> sympy.Expr:
-    """Polynomial + polynomial asin + one ratio over the lowest power of D."""
-    radicand = sympy.expand(alpha - beta * K12**2) if beta != 0 else alpha
-    plain = sympy.Add(*(c * K12**i for (kind, i), c in combination.items() if kind == "one"))
+def _expression(
+    combination: Combination, alpha: sympy.Expr, beta: sympy.Expr
+) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
+    """Powers of k, and polynomial asin + one ratio over the lowest power of D."""
+    plain: dict[int, sympy.Expr] = {}
+    for (kind, i), c in combination.items():
+        if kind == "one":
+            # Constants of integration hold odd powers of sqrt(alpha) only.
+            plain[i] = _over_alpha(c * sympy.sqrt(ALPHA), alpha) / sympy.sqrt(alpha)
+        elif isinstance(kind, int) and beta == 0:
+            plain[i] = plain.get(i, sympy.Integer(0)) + c * alpha ** sympy.Rational(kind, 2)
     angle = sympy.Add(*(c * K12**i for (kind, i), c in combination.items() if kind == "asin"))
-    powers = {(p, i): c for (p, i), c in combination.items() if isinstance(p, int)}
-    result = plain + sympy.factor(angle) * sympy.asin(K12 * sympy.sqrt(beta / alpha))
+    result = _over_alpha(angle, alpha) * sympy.asin(K12 * sympy.sqrt(beta / alpha))
+    powers = {(p, i): c for (p, i), c in combination.items() if isinstance(p, int) and beta != 0}
     if not powers:
-        return result
-    if beta == 0:
-        return result + sympy.Add(
-            *(c * K12**i * alpha ** sympy.Rational(p, 2) for (p, i), c in powers.items())
-        )
+        return plain, result
     lowest = min(p for p, _ in powers)
     numerator = sympy.Add(
-        *(c * K12**i * radicand ** ((p - lowest) // 2) for (p, i), c in powers.items())
+        *(
+            c * K12**i * (ALPHA - beta * K12**2) ** ((p - lowest) // 2)
+            for (p, i), c in powers.items()
+        )
     )
-    numerator = sympy.factor(numerator)
-    return result + numerator * radicand ** sympy.Rational(lowest, 2)
+    radicand = sympy.expand(alpha - beta * K12**2)
+    return plain, result + _over_alpha(numerator, alpha) * radicand ** sympy.Rational(lowest, 2)
+
+
+def _over_alpha(numerator: sympy.Expr, alpha: sympy.Expr) -> sympy.Expr:
+    """Factor a polynomial in k12 whose denominators are powers of alpha only.
+
+    Bringing it over one power by hand keeps to polynomial arithmetic, which is fast.
+    """
+    expanded = sympy.expand(numerator)
+    depth = max(
+        (-int(t.as_coeff_exponent(ALPHA)[1]) for t in sympy.Add.make_args(expanded)), default=0
+    )
+    depth = max(depth, 0)
+    polynomial = sympy.expand(expanded * ALPHA**depth).subs(ALPHA, alpha)
+    return sympy.factor(sympy.expand(polynomial)) / alpha**depth
