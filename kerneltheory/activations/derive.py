@@ -13,10 +13,10 @@ from typing import Any
 
 import sympy
 
-from kerneltheory.activations.activation import Activation, activation
+from kerneltheory.activations.activation import Activation, X, activation
 from kerneltheory.activations.certificate import HermiteCertificate
 from kerneltheory.activations.gaussian import K12, Q1, Q2, RadicalSum, mean, pair_expectation
-from kerneltheory.activations.integrate import collect_radicals, repeated_integral
+from kerneltheory.activations.integrate import collect_radicals, is_half_power, repeated_integral
 from kerneltheory.activations.terms import Terms, elementary_terms
 from kerneltheory.core import check
 from kerneltheory.core.derivation import AllOf, Definition, Derivation, Identity, Step
@@ -37,6 +37,7 @@ class Chain:
 
     @property
     def order(self) -> int:
+        """How often phi was differentiated."""
         return len(self.derivatives) - 1
 
     @functools.cached_property
@@ -148,9 +149,10 @@ def correlation_dual(phi: Activation, derivative: int = 0) -> Formula:
     At c = 1 the radicand q1 q2 - k12^2 becomes q1 q2 (1 - c)(1 + c), which is exactly zero.
     """
     correlation = sympy.Symbol("c", real=True)
-    rhs = covariance_dual(phi, derivative).rhs.subs(K12, correlation * sympy.sqrt(Q1 * Q2))
+    rhs: Any = covariance_dual(phi, derivative).rhs
+    rhs = rhs.subs(K12, correlation * sympy.sqrt(Q1 * Q2))
     rhs = rhs.replace(
-        lambda node: isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2,
+        is_half_power,
         lambda node: _split_root(node, correlation),
     )
     name = f"correlation dual of {phi.name}"
@@ -203,21 +205,22 @@ def _dual_symbol(order: int) -> sympy.Expr:
     return sympy.Derivative(function, (K12, order)) if order else function
 
 
-def _equation(order: int, rhs: sympy.Expr) -> sympy.Eq:
+def _equation(order: int, rhs: sympy.Expr) -> Any:
     return sympy.Eq(_dual_symbol(order), rhs, evaluate=False)
 
 
 def _definition(phi: Activation) -> Step:
     u, v = sympy.symbols("u v", real=True)
-    expectation = sympy.Function("E")
-    from_u, from_v = (phi.expression.subs(phi.expression.free_symbols.pop(), s) for s in (u, v))
+    expectation: Any = sympy.Function("E")
+    phi_of: Any = phi.expression
+    from_u, from_v = (phi_of.subs(X, symbol) for symbol in (u, v))
     statement = _equation(0, expectation(from_u * from_v))
     return Step(statement, "definition of the dual activation")
 
 
 def _price(chain: Chain) -> list[Step]:
     """One step for the differentiated activation, one for the Gaussian integral."""
-    last = chain.derivatives[-1].expression
+    last: Any = chain.derivatives[-1].expression
     u, v = sympy.symbols("u v", real=True)
     (x,) = chain.phi.expression.free_symbols
     expectation = sympy.Function("E")(last.subs(x, u) * last.subs(x, v))

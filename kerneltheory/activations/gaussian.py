@@ -36,6 +36,7 @@ class RadicalSum:
 
     @property
     def expression(self) -> sympy.Expr:
+        """The sum as a sympy expression."""
         radicand = self.alpha - self.beta * K12**2
         return sympy.Add(
             *(
@@ -64,7 +65,7 @@ def wick(i: int, j: int) -> Iterator[tuple[sympy.Rational, int, int, int]]:
         yield count, first, cross, second
 
 
-def double_factorial(n: int) -> sympy.Integer:
+def double_factorial(n: int) -> sympy.Expr:
     """(n - 1)!! for even n, the n-th moment of a standard Gaussian; 0 for odd n."""
     return sympy.factorial2(n - 1) if n % 2 == 0 else sympy.Integer(0)
 

@@ -13,6 +13,7 @@ General symbolic integration is slow or fails here and is not needed.
 """
 
 import functools
+from typing import Any
 
 import sympy
 
@@ -57,11 +58,16 @@ def repeated_integral(integrand: RadicalSum, times: int) -> sympy.Expr:
     return total / sympy.factorial(times - 1)
 
 
-def collect_radicals(expression: sympy.Expr) -> sympy.Expr:
+def is_half_power(node: Any) -> bool:
+    """Whether a node is a power with an exponent n + 1/2."""
+    return isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2
+
+
+def collect_radicals(expression: Any) -> sympy.Expr:
     """Write an expression over the basis 1, asin, powers of sqrt(D), coefficients factored."""
     expression = sympy.expand(sympy.expand_mul(expression), power_base=False)
-    keys = {atom for atom in expression.atoms(sympy.asin)}
-    keys |= {p for p in expression.atoms(sympy.Pow) if p.exp.is_Rational and p.exp.q == 2}
+    keys = set(expression.atoms(sympy.asin))
+    keys |= {power for power in expression.atoms(sympy.Pow) if is_half_power(power)}
     keys = {key for key in keys if key.has(K12)}
     rest: dict[sympy.Expr, sympy.Expr] = {}
     for summand in sympy.Add.make_args(expression):

@@ -8,6 +8,7 @@ theorem needs.
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
@@ -29,6 +30,7 @@ class Smooth:
 
     @property
     def is_pure(self) -> bool:
+        """Whether the mark is 1."""
         return self.mark == ONE
 
 
@@ -125,7 +127,7 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
         if base == X and exponent.is_Integer and exponent >= 0:
             power += int(exponent)
         elif isinstance(factor, sympy.exp) and _is_gaussian(factor):
-            decay -= factor.args[0].coeff(X, 2)
+            decay -= _exponent(factor).coeff(X, 2)
         elif _is_step(base) and exponent.is_Integer and exponent > 0 and mark == ONE:
             mark = STEP
         elif isinstance(factor, sympy.erf) and scale is not None and mark == ONE:
@@ -143,8 +145,13 @@ def _is_step(base: sympy.Expr) -> bool:
     return isinstance(base, sympy.Heaviside) and _scale_of(base) == 1
 
 
+def _exponent(factor: sympy.exp) -> Any:
+    return factor.args[0]
+
+
 def _is_gaussian(factor: sympy.exp) -> bool:
-    polynomial = sympy.Poly(factor.args[0], X) if factor.args[0].is_polynomial(X) else None
+    exponent = _exponent(factor)
+    polynomial = sympy.Poly(exponent, X) if exponent.is_polynomial(X) else None
     return (
         polynomial is not None
         and polynomial.monoms() == [(2,)]

@@ -51,7 +51,9 @@ class Formula:
         """A ball that contains the value at exact numbers (rationals, floats, balls)."""
         self._check_count(values)
         with ctx.workdps(digits + 10):
-            balls = [_ball(argument, value) for argument, value in zip(self.args, values)]
+            balls = [
+                _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
+            ]
             return lower.to_balls(self.args, self.rhs)(*balls)
 
     def diff(self, argument: sympy.Symbol, order: int = 1) -> "Formula":
@@ -63,9 +65,9 @@ class Formula:
     def substitute(self, values: dict[sympy.Symbol, Any]) -> "Formula":
         """The formula with some arguments replaced by exact values."""
         kept = tuple(argument for argument in self.args if argument not in values)
-        return Formula(
-            self.name, kept, self.rhs.subs(values), self.domain.subs(values), self.reference
-        )
+        rhs: Any = self.rhs
+        domain: Any = self.domain
+        return Formula(self.name, kept, rhs.subs(values), domain.subs(values), self.reference)
 
     @property
     def latex(self) -> str:

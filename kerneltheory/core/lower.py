@@ -23,7 +23,7 @@ NUMERIC_FUNCTIONS = frozenset(
 )
 
 
-def exact(name: str, value: Any) -> sympy.Rational:
+def exact(name: str, value: Any) -> Any:
     """Return a parameter as the exact rational number that it is; floats are not rounded.
 
     Examples:
@@ -37,13 +37,14 @@ def exact(name: str, value: Any) -> sympy.Rational:
     try:
         if isinstance(value, str | bool):
             raise TypeError
-        fraction = Fraction(value) if not isinstance(value, np.generic) else Fraction(value.item())
+        number: Any = value.item() if isinstance(value, np.generic) else value
+        fraction = Fraction(number)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a finite real number, got {value!r}") from None
     return sympy.Rational(fraction.numerator, fraction.denominator)
 
 
-def to_fmpq(value: Fraction | sympy.Rational | int) -> fmpq:
+def to_fmpq(value: Any) -> fmpq:
     """The flint rational equal to an exact number."""
     if isinstance(value, sympy.Rational):
         return fmpq(int(value.p), int(value.q))
@@ -91,7 +92,7 @@ def to_balls(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., A
     return namespace["_enclosure"]
 
 
-def _emit(node: sympy.Basic, names: dict[Any, str], namespace: dict[str, Any]) -> str:
+def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
     """Python source for one node; constants stay exact until the call."""
     if node in names:
         return names[node]
@@ -152,8 +153,10 @@ def _function(name: str, value: Any) -> Any:
         square = {"asin": -value * value, "acos": -value * value, "atan": value * value}.get(name)
         if square is not None and not (1 + square).sqrt(analytic=True).is_finite():
             return acb("nan")
-    if isinstance(value, arb_series) and name not in dir(arb_series):
-        raise LoweringError(f"{name} of a power series is not available")
+    if isinstance(value, arb_series) and name in ("sinh", "cosh", "tanh"):
+        up, down = value.exp(), (-value).exp()
+        odd, even = (up - down) / 2, (up + down) / 2
+        return {"sinh": odd, "cosh": even, "tanh": odd / even}[name]
     return getattr(value, name)()
 
 

@@ -43,8 +43,8 @@ def gram_matrix(
     X = _rows("X", X)
     if Z is not None:
         Z = _rows("Z", Z)
-        if Z.shape[1] != X.shape[1]:
-            raise ValueError(f"Z must have {X.shape[1]} columns as X has, got shape {Z.shape}")
+        if Z.shape[-1] != X.shape[-1]:
+            raise ValueError(f"Z must have {X.shape[-1]} columns as X has, got shape {Z.shape}")
     if traced:
         return _traced_gram(tile, diagonal, X, Z)
     with jax.enable_x64(True):

@@ -1,7 +1,9 @@
 """Kernels: of infinitely wide fully connected networks, and any function of the cosine."""
 
+import dataclasses
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,14 +132,17 @@ class NetworkKernel(Kernel):
 
     @property
     def layers(self) -> int:
+        """The depth."""
         return self.depth
 
     @property
     def formula(self) -> Formula:
+        """H as an exact Formula in t; refused where the depth makes it too large."""
         return _network_formula(self)
 
     @property
     def profile(self) -> Any:
+        """H as a function of arrays, by the recursion."""
         return _network_functions(self)[0]
 
     def gram(self, X: Any, Z: Any | None = None) -> Any:
@@ -162,6 +167,7 @@ class NetworkKernel(Kernel):
         return gram_matrix(tile, diagonal, X, Z)
 
     def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h, by the recursion."""
         w, b, q = self._ball_parameters()
         start = cosine * (w / q) + b / q
         return recursion.covariances(
@@ -169,6 +175,7 @@ class NetworkKernel(Kernel):
         )
 
     def ball_at_one(self) -> arb:
+        """Enclosure of h(1), with bits to spare for every layer."""
         maps = ball_maps(self.activation)
         with ctx.workprec(ctx.prec + BITS_PER_LAYER * self.depth):
             w, b, q = self._ball_parameters()
@@ -200,8 +207,21 @@ def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
 def _network_formula(kernel: NetworkKernel) -> Formula:
     w, b = kernel.weight_variance, kernel.bias_variance
     q = w + b
+
+    def bounded_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
+        """Stop after the first layer that is too large: each multiplies the size."""
+        for layer in range(1, count + 1):
+            state = step(state)
+            operations = max(sympy.count_ops(part) for part in state if part is not None)
+            if operations > MAX_OPERATIONS:
+                raise KernelTheoryError(
+                    f"the formula of {kernel} has {operations} operations at layer {layer}, more "
+                    f"than {MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
+                )
+        return state
+
     rhs = recursion.covariances(
-        symbolic_maps(kernel.activation),
+        dataclasses.replace(symbolic_maps(kernel.activation), repeat=bounded_repeat),
         kernel.depth,
         w,
         b,
@@ -209,11 +229,6 @@ def _network_formula(kernel: NetworkKernel) -> Formula:
         (w * T + b) / q,
         kernel.tangent,
     )
-    if rhs.count_ops() > MAX_OPERATIONS:
-        raise KernelTheoryError(
-            f"the formula of {kernel} has {rhs.count_ops()} operations, more than "
-            f"{MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
-        )
     return Formula(repr(kernel), (T,), sympy.expand(rhs), sympy.Abs(T) <= 1, "arXiv:1806.07572")
 
 
@@ -262,10 +277,12 @@ class DotProductKernel(Kernel):
 
     @property
     def formula(self) -> Formula:
+        """H as it was given."""
         return Formula(repr(self), (T,), self.expression, sympy.Abs(T) <= 1)
 
     @property
     def profile(self) -> Any:
+        """H as a function of arrays."""
         return _safe_profile(self)
 
     def gram(self, X: Any, Z: Any | None = None, *, normalize: bool = False) -> Any:
@@ -294,10 +311,12 @@ class DotProductKernel(Kernel):
         return gram_matrix(tile, diagonal, X, Z)
 
     def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h."""
         function = lower.to_balls((T,), self.expression)
         return function(cosine.box if isinstance(cosine, Centred) else cosine)
 
     def ball_at_one(self) -> arb:
+        """Enclosure of h(1)."""
         return arb(lower.to_balls((), self.expression.subs(T, 1))())
 
 

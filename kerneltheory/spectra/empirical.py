@@ -38,6 +38,7 @@ def empirical_spectrum(kernel: Any, X: Any, y: Any) -> Measured:
 
     Raises:
         ValueError: if X has fewer than two rows, y another length, or an entry is not finite.
+        TypeError: if the kernel has no Gram matrix, or X or y is not a real array.
         NotPositiveDefiniteError: if an eigenvalue is negative beyond rounding.
 
     References:
@@ -58,8 +59,10 @@ def empirical_spectrum(kernel: Any, X: Any, y: Any) -> Measured:
         raise ValueError(f"X must have at least two rows to have a spectrum, got shape {X.shape}")
     if y.ndim not in (1, 2) or y.shape[0] != count:
         raise ValueError(f"y must have {count} rows as X has, got shape {y.shape}")
+    if not callable(getattr(kernel, "gram", None)):
+        raise TypeError(f"kernel must be an object with a method gram(X), got {kernel!r}")
     gram = np.asarray(kernel.gram(X))
-    values, vectors = linalg.eigh(gram, driver="evd", check_finite=False, overwrite_a=True)
+    values, vectors = linalg.eigh(gram, driver="evd", check_finite=False)
     rounding = count * np.finfo(float).eps * abs(values[-1])
     if values[0] < -rounding:
         raise NotPositiveDefiniteError(

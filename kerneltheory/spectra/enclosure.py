@@ -5,14 +5,15 @@ r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls or rounded 
 
 In the angle the kernels of networks are analytic on the open interval, also where t = 1 is a
 branch point, so one pass of rigorous quadrature serves all degrees. What lies within eps of the
-poles is bounded by an enclosure of h there or, where h has a branch point, by h(1), since a positive
-definite h has its largest modulus at t = 1.
+poles is bounded by an enclosure of h there or, where h has a branch point, by h(1), since a
+positive definite h has its largest modulus at t = 1.
 """
 
 import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import sympy
@@ -61,7 +62,9 @@ class CertifiedSpectrum:
 
     def __str__(self) -> str:
         rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
-        for degree, (count, ball) in enumerate(zip(self.multiplicities, self.eigenvalues)):
+        for degree, (count, ball) in enumerate(
+            zip(self.multiplicities, self.eigenvalues, strict=True)
+        ):
             rows.append(f"{degree:>6}  {count:>14}  {ball.str(self.digits)}")
         return "\n".join(rows)
 
@@ -74,7 +77,8 @@ def certified_spectrum(
     """Eigenvalues of a dot-product kernel on S^{d-1} as balls that provably contain them.
 
     Args:
-        kernel: a network kernel, or a dot-product kernel that is positive definite on S^{d-1}.
+        kernel: a network kernel, or a dot-product kernel that is positive definite on S^{d-1}. The
+            certificate rests on that where h has a branch point at a pole: |h| <= h(1) there.
         dim: d >= 2.
         max_degree: the highest degree, at least 0.
         digits: relative accuracy of each eigenvalue that is not zero.
@@ -206,7 +210,8 @@ def _proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
             wrong = 1 if kernel.activation.parity == 1 else 0
             zeros = set(range(wrong, max_degree + 1, 2))
         return zeros
-    h = kernel.formula.rhs
+    # asin(-t) is -asin(t) to sympy; acos(-t) stays as it is.
+    h: Any = kernel.formula.rhs.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
     for parity, sign in ((0, 1), (1, -1)):
         part = sympy.expand(h + sign * h.subs(T, -T))
         if part.is_polynomial(T):
@@ -217,13 +222,13 @@ def _proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
     return zeros
 
 
-def _polynomial_eigenvalue(h: sympy.Expr, dim: int, degree: int) -> sympy.Expr:
+def _polynomial_eigenvalue(h: Any, dim: int, degree: int) -> Any:
     r"""The terminating series, exactly.
 
     .. math:: \lambda_k = \sum_j \frac{a_{k+2j}\,(k + 2j)!}{2^{k+2j}\,j!\,(d/2)_{k+j}}
     """
     half = sympy.Rational(dim, 2)
-    total: sympy.Expr = sympy.Integer(0)
+    total: Any = sympy.Integer(0)
     for (power,), coefficient in sympy.Poly(h, T).terms():
         j, odd = divmod(power - degree, 2)
         if j >= 0 and not odd:

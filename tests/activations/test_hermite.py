@@ -3,11 +3,11 @@
 import math
 
 import mpmath as mp
+import problems
 import pytest
 import sympy
 from flint import acb, arb, ctx
 
-import problems
 from kerneltheory.activations import hermite
 from kerneltheory.activations.activation import X, activation
 from kerneltheory.activations.catalogue import erf, relu
@@ -113,7 +113,7 @@ def test_tail_bounds_what_a_cut_leaves_out(phi):
 def test_majorant_bounds_the_integrands_on_complex_balls():
     half = hermite._half_line(problems.gelu, 1)
     ball = acb(arb(2, 0.5), arb(0, 0.5))
-    bound = hermite._majorant(half, arb(1), ball, 10)
+    bound = hermite._majorant(half, arb(1), 1, 10, ball)
     for corner in (acb(1.5, 0.5), acb(2.5, -0.5), acb(2, 0.25)):
         z = complex(float(corner.real.mid()), float(corner.imag.mid()))
         with mp.workdps(20):
