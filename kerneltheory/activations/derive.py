@@ -110,7 +110,7 @@ def covariance_dual(phi: Any, derivative: int = 0) -> Formula:
     Examples:
         >>> from kerneltheory.activations.catalogue import erf
         >>> print(covariance_dual(erf, derivative=1).rhs)
-        4/(pi*sqrt(-4*k12**2 + (2*q1 + 1)*(2*q2 + 1)))
+        4/(pi*sqrt(-4*k12**2 + 4*q1*q2 + 2*q1 + 2*q2 + 1))
     """
     derivative = check.integer("derivative", derivative, minimum=0)
     return _covariance_dual(activation(phi), derivative)

@@ -60,7 +60,7 @@ def repeated_integral(integrand: RadicalSum, times: int) -> sympy.Expr:
 
 def is_half_power(node: Any) -> bool:
     """Whether a node is a power with an exponent n + 1/2."""
-    return isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2
+    return node.is_Pow and node.exp.is_Rational and node.exp.q == 2
 
 
 def collect_radicals(expression: Any) -> sympy.Expr:

@@ -27,8 +27,8 @@ class Formula:
     Examples:
         >>> t = sympy.Symbol("t", real=True)
         >>> square = Formula("square", (t,), t**2)
-        >>> float(square(3.0)), square.certified(sympy.Rational(1, 3), digits=5)
-        (9.0, [0.11111 +/- 1.12e-6])
+        >>> float(square(3.0)), square.certified(sympy.Rational(1, 3), digits=5).str(5)
+        (9.0, '[0.11111 +/- 1.12e-6]')
     """
 
     name: str

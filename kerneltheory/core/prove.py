@@ -66,7 +66,7 @@ def _replace_radicals(expression: sympy.Expr, radicals: dict) -> Any:
     """Half-integer powers become powers of symbols, one for each factor of known sign."""
 
     def is_radical(node: Any) -> bool:
-        return isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2
+        return node.is_Pow and node.exp.is_Rational and node.exp.q == 2
 
     def replace(node: Any) -> sympy.Expr:
         result: sympy.Expr = sympy.Integer(1)

@@ -147,10 +147,9 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
         raise ValueError(f"theory must hold every n of the simulation, lacks {missing[:5]}")
     order = np.argsort(theory_n)
     index = order[np.searchsorted(theory_n, simulated_n[kept], sorter=order)]
-    if theory.ridge is not None and simulated.ridge is not None:
-        ridges = (np.broadcast_to(c.ridge, np.shape(c.n)).ravel() for c in (theory, simulated))
-        if np.any(next(ridges)[index] != next(ridges)[kept]):
-            raise ValueError("theory and simulated must have the same ridge at each n")
+    known = theory.ridge is not None and simulated.ridge is not None
+    if known and np.any(_ridges(theory)[index] != _ridges(simulated)[kept]):
+        raise ValueError("theory and simulated must have the same ridge at each n")
     deviations = tuple(
         (field, _deviation(field, theory, index, simulated, kept))
         for field in FIELDS
@@ -159,6 +158,10 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
     if not deviations:
         raise ValueError(f"theory and simulated must have a field in common of {FIELDS}")
     return Comparison(theory, simulated, deviations)
+
+
+def _ridges(curve: LearningCurve) -> np.ndarray:
+    return np.broadcast_to(np.asarray(curve.ridge), np.asarray(curve.n).shape).ravel()
 
 
 def _has(record: Any, field: str) -> bool:

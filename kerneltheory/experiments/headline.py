@@ -247,8 +247,9 @@ def table(result: Headline) -> str:
 
 NAME_WIDTH = 50
 NOTES = f"""\
-A and B compare at n >= {MIN_COMPARED}: the theory is one of many samples. Its own error at d = {DIM}
-is up to 1%, more than the standard errors of the simulation, which averages labels exactly.
+A and B compare at n >= {MIN_COMPARED}: the theory is one of many samples. Its own error at
+d = {DIM} is up to 1%, more than the standard errors of the simulation, which averages
+labels exactly.
 C: the theory of independent samples predicts the error on all 5,000 digits; on the rows left out
 it is 1/(1 - n/M) times higher, n of M rows having been learned, and that the theory for subsets
 contains. It takes the eigenvectors of the Gram matrix for generic. Those of the digits are not:

@@ -161,7 +161,7 @@ class AveragedTrial(DrawnTrial):
         square = self._traces(labels, self)
         return self.problem.total_power - 2 * self._linear + square
 
-    def bias_with(self, other: "AveragedTrial") -> np.ndarray:  # pyright: ignore
+    def bias_with(self, other: DrawnTrial) -> np.ndarray:
         """The averaged inner product of the residuals of two trials, at the sizes of this one."""
         size, count = len(self.x), len(self.problem.sizes)
         labels = self.problem.zonal_matrix("S", self.x, other.x[:size])
@@ -173,7 +173,7 @@ class AveragedTrial(DrawnTrial):
         """L^{-1} V."""
         return self.regression.inverse_factor @ self._features
 
-    def _traces(self, labels: np.ndarray, other: "AveragedTrial") -> np.ndarray:
+    def _traces(self, labels: np.ndarray, other: DrawnTrial) -> np.ndarray:
         """tr(M_1 A M_2 D') at the sizes."""
         size = len(self.x)
         first = congruence(self.regression, labels, other.regression)

@@ -181,8 +181,7 @@ def test_drawn_bias_is_the_inner_product_of_residuals_at_many_test_points():
         for k, part in enumerate(gegenbauer_sequence(dim, points[:, 0], 3))
     )
     first, second = (
-        trial.regression.predictions(np.exp(trial.x @ points.T), sizes) - target
-        for trial in trials
+        trial.regression.predictions(np.exp(trial.x @ points.T), sizes) - target for trial in trials
     )
     products = first * second
     standard_errors = products.std(axis=1) / np.sqrt(products.shape[1])
