@@ -32,12 +32,15 @@ def exact(name: str, value: Any) -> Any:
     """
     if isinstance(value, sympy.Rational):
         return value
+    if isinstance(value, sympy.Float):
+        return sympy.Rational(value)
     if isinstance(value, sympy.Expr) and value.is_number and value.is_real:
         raise TypeError(f"{name} must be an exact rational or a float, got {value}")
     try:
         if isinstance(value, str | bool):
             raise TypeError
-        number: Any = value.item() if isinstance(value, np.generic) else value
+        # A numpy scalar, or an array of one number and no axes.
+        number: Any = value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
         fraction = Fraction(number)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a finite real number, got {value!r}") from None
@@ -175,6 +178,17 @@ def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:
 def to_float(ball: arb) -> float:
     """The float64 nearest to a ball's midpoint."""
     return float(ball.mid())
+
+
+def ball_to_integers(ball: arb) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Mantissas and binary exponents of midpoint and radius, exactly: a ball does not pickle."""
+    (m, e), (r, f) = ball.mid().man_exp(), ball.rad().man_exp()
+    return (int(m), int(e)), (int(r), int(f))
+
+
+def ball_from_integers(integers: tuple[tuple[int, int], tuple[int, int]]) -> arb:
+    """The ball that `ball_to_integers` took apart."""
+    return arb(*integers)
 
 
 def relative_radius(ball: arb) -> float:

@@ -226,12 +226,36 @@ def test_kernels_that_are_not_positive_definite_are_refused(h, dim, top):
         certified_spectrum(dot_product_kernel(h), dim, top, digits=5)
 
 
-def test_large_values_at_the_other_pole_do_not_spoil_a_certificate():
-    # Not positive definite, which degree 0 alone does not show: |h| is largest at t = -1.
-    h = sympy.Rational(1001, 1000) - t
+# Not positive definite, which degree 0 alone does not show: |h| is largest away from t = 1.
+# Averages over the circle: of cos 0, of sqrt(1 + cos) 2 sqrt(2)/pi, of |sin| 2/pi, of angles pi/2.
+NOT_POSITIVE_DEFINITE = [
+    (sympy.Rational(1001, 1000) - t, sympy.Rational(1001, 1000)),
+    (
+        sympy.Rational(1001, 1000) - t + sympy.sqrt(1 + t) / 1000,
+        sympy.Rational(1001, 1000) + 2 * sympy.sqrt(2) / (1000 * sympy.pi),
+    ),
+    (
+        sympy.sqrt(1 - t**2) + sympy.Rational(1, 10**30),
+        2 / sympy.pi + sympy.Rational(1, 10**30),
+    ),
+    (sympy.acos(t) + sympy.Rational(1, 10**9), sympy.pi / 2 + sympy.Rational(1, 10**9)),
+]
+
+
+@pytest.mark.parametrize(("h", "average"), NOT_POSITIVE_DEFINITE, ids=str)
+def test_certificates_hold_where_the_largest_value_is_not_at_one(h, average):
     (ball,) = certified_spectrum(dot_product_kernel(h), 2, 0, digits=10).eigenvalues
-    with ctx.workdps(30):
-        assert ball.overlaps(arb(1001) / 1000)
+    with ctx.workdps(40):
+        assert ball.overlaps(arb(str(sympy.N(average, 38))))
+
+
+def test_what_float64_cannot_hold_is_refused():
+    kernel = dot_product_kernel(sympy.exp(t))
+    with pytest.raises(PrecisionError, match=r"float64 does not reach .* max_degree = \d+"):
+        spectrum(kernel, 10**6, 60)
+    found = certified_spectrum(kernel, 10**6, 60, digits=5)
+    with ctx.workdps(30), mp.workdps(40):
+        assert found.eigenvalues[60].overlaps(arb(mp.nstr(problems.exponential(1, 10**6, 60), 30)))
 
 
 def test_branch_points_of_atan_off_the_real_axis_are_respected():
