@@ -26,7 +26,7 @@ from kerneltheory.experiments.statistics import TrialTable
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial, Problem, zonal_weights
 from kerneltheory.kernels.kernel import Kernel
 from kerneltheory.learning.curve import LearningCurve
-from kerneltheory.learning.equivalent import effective_ridge
+from kerneltheory.learning.equivalent import effective_ridge, truncation_share
 from kerneltheory.regression.factor import scalar_ridge
 from kerneltheory.spectra.enclosure import spectrum
 from kerneltheory.spectra.spectrum import Spectrum, Target
@@ -142,18 +142,12 @@ def _problem(
 def _levels(kernel: Kernel, dim: int, target: Target, n: int, ridge: float) -> Spectrum:
     """Enough degrees that those above hold less than a part in 1000 of the variance.
 
-    Theory chooses where to cut, and no more: the share of a level in the variance is that of
-    N_k lambda_k^2/(lambda_k + kappa)^2, and above the last degree lambda_k is about the last.
+    Theory chooses where to cut, and no more.
     """
     degree = max(MAX_DEGREE, target.highest_degree)
     while True:
         levels = spectrum(kernel, dim, degree)
-        kappa = float(effective_ridge(levels, n, ridge))
-        eigenvalues = np.asarray(levels.eigenvalues)
-        scaled = eigenvalues / np.maximum(eigenvalues + kappa, np.finfo(float).tiny)
-        held = kappa**2 * np.sum(levels.multiplicities * scaled**2)
-        # Every other level of a kernel may vanish, hence the last two.
-        if levels.tail * eigenvalues[-2:].max() <= LEFT_OUT * held:
+        if truncation_share(levels, effective_ridge(levels, n, ridge)) <= LEFT_OUT:
             return levels
         if degree >= HIGHEST_DEGREE:
             raise PrecisionError(

@@ -184,7 +184,7 @@ def truncation_share(spectrum: Spectrum, kappa: Any) -> np.ndarray:
         The ratio of the two, of the shape of kappa.
 
     Examples:
-        >>> short = Spectrum([1.0, 0.1], [1, 3], tail=0.05)
+        >>> short = Spectrum([1.0, 0.1, 0.01], [1, 3, 5], tail=0.02)
         >>> truncation_share(short, kappa=np.array([0.01, 10.0])) > 0.01
         array([ True, False])
     """

@@ -5,8 +5,8 @@ r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls or rounded 
 
 In the angle the kernels of networks are analytic on the open interval, also where t = 1 is a
 branch point, so one pass of rigorous quadrature serves all degrees. What lies within eps of the
-poles is bounded by an enclosure of h in sin(theta/2) or, where that fails and for networks, by h(1),
-since a positive definite h has its largest modulus at t = 1.
+poles is bounded by an enclosure of h in sin(theta/2) or, where that fails and for networks, by
+h(1), since a positive definite h has its largest modulus at t = 1.
 """
 
 import functools

@@ -10,7 +10,7 @@ from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.learning.subsets import subset_learning_curve
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
-ROWS = 160
+ROWS = 100
 
 
 def run(gram, y, n, ridge=0.1, trials=3, seed=0):
@@ -34,7 +34,7 @@ def generic(generator):
 
 @pytest.mark.parametrize("ridge", [0.0, 2.0])
 def test_generic_eigenvectors_have_the_error_of_the_theory_of_subsets(ridge):
-    generator, n, draws = np.random.default_rng(1), np.array([16, 64, 96, 128]), 30
+    generator, n, draws = np.random.default_rng(1), np.array([10, 40, 60, 80]), 30
     values = []
     for draw in range(draws):
         gram, y, spectrum, target = generic(generator)

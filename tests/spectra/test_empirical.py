@@ -11,6 +11,8 @@ from kerneltheory.kernels.kernel import dot_product_kernel, ntk
 from kerneltheory.spectra.empirical import empirical_spectrum
 
 EPS = np.finfo(float).eps
+# Small, so that LAPACK stays on one thread: the tests share cores with each other.
+ROWS = 90
 KERNEL = ntk(relu, 2, weight_variance=2, bias_variance=sympy.Rational(1, 10))
 
 
@@ -29,16 +31,16 @@ def digits():
     from sklearn.datasets import load_digits
 
     images, classes = load_digits(return_X_y=True)
-    return images[:200], np.eye(10)[classes[:200]]
+    return images[:ROWS], np.eye(10)[classes[:ROWS]]
 
 
 def test_the_trace_is_the_mean_diagonal_and_powers_add_up_to_the_labels(digits):
     images, labels = digits
     measured = empirical_spectrum(KERNEL, images, labels)
     gram = KERNEL.gram(images)
-    # Each of 200 eigenvalues is off by up to 200 eps of the largest.
-    assert measured.spectrum.trace == pytest.approx(np.diag(gram).mean(), rel=200**2 * EPS)
-    assert measured.target.total_power == pytest.approx(1.0, rel=200**2 * EPS)
+    # Each of ROWS eigenvalues is off by up to ROWS eps of the largest.
+    assert measured.spectrum.trace == pytest.approx(np.diag(gram).mean(), rel=ROWS**2 * EPS)
+    assert measured.target.total_power == pytest.approx(1.0, rel=ROWS**2 * EPS)
     assert measured.target.noise_variance == 0
     assert_array_equal(measured.spectrum.multiplicities, 1)
     assert np.all(np.diff(measured.spectrum.eigenvalues) <= 0)
@@ -48,22 +50,22 @@ def test_eigenvalues_and_powers_are_the_moments_of_the_gram_matrix(digits):
     """Traces of K^j and forms y'K^j y fix both, and need no eigenvectors."""
     images, labels = digits
     measured = empirical_spectrum(KERNEL, images, labels)
-    scaled = KERNEL.gram(images) / 200
-    values, power = measured.spectrum.eigenvalues, measured.target.powers(200)
-    product = np.eye(200)
+    scaled = KERNEL.gram(images) / ROWS
+    values, power = measured.spectrum.eigenvalues, measured.target.powers(ROWS)
+    product = np.eye(ROWS)
     for exponent in range(1, 5):
         product = product @ scaled
-        bound = 200**2 * exponent * EPS
+        bound = ROWS**2 * exponent * EPS
         assert np.sum(values**exponent) == pytest.approx(np.trace(product), rel=bound)
-        form = np.einsum("ij,ij->", labels, product @ labels) / 200
+        form = np.einsum("ij,ij->", labels, product @ labels) / ROWS
         assert power @ values**exponent == pytest.approx(form, rel=bound)
 
 
 def test_several_outputs_add_their_powers(digits):
     images, labels = digits
-    together = empirical_spectrum(KERNEL, images, labels).target.powers(200)
-    parts = [empirical_spectrum(KERNEL, images, column).target.powers(200) for column in labels.T]
-    assert_allclose(together, np.sum(parts, axis=0), rtol=0, atol=200 * EPS)
+    together = empirical_spectrum(KERNEL, images, labels).target.powers(ROWS)
+    parts = [empirical_spectrum(KERNEL, images, column).target.powers(ROWS) for column in labels.T]
+    assert_allclose(together, np.sum(parts, axis=0), rtol=0, atol=ROWS * EPS)
 
 
 def test_by_hand():

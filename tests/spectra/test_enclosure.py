@@ -51,7 +51,7 @@ def _ball(text):
     return arb(text) * arb(1, 1e-44)
 
 
-@pytest.mark.parametrize("dim", [2, 3, 24, 10**6])
+@pytest.mark.parametrize("dim", [2, 5, 10**6])
 @pytest.mark.parametrize("known", problems.KNOWN_SPECTRA, ids=lambda known: known.name)
 def test_certified_balls_contain_the_closed_forms_and_are_narrow(known, dim):
     digits, degrees = 30, 5
@@ -249,13 +249,14 @@ def test_certificates_hold_where_the_largest_value_is_not_at_one(h, average):
         assert ball.overlaps(arb(str(sympy.N(average, 38))))
 
 
-def test_what_float64_cannot_hold_is_refused():
-    kernel = dot_product_kernel(sympy.exp(t))
-    with pytest.raises(PrecisionError, match=r"float64 does not reach .* max_degree = \d+"):
-        spectrum(kernel, 10**6, 60)
-    found = certified_spectrum(kernel, 10**6, 60, digits=5)
+def test_what_float64_cannot_hold_is_certified_and_not_rounded():
+    found = certified_spectrum(dot_product_kernel(sympy.exp(t)), 10**6, 54, digits=5)
     with ctx.workdps(30), mp.workdps(40):
-        assert found.eigenvalues[60].overlaps(arb(mp.nstr(problems.exponential(1, 10**6, 60), 30)))
+        assert found.eigenvalues[54].overlaps(
+            _ball(mp.nstr(problems.exponential(1, 10**6, 54), 40))
+        )
+    with pytest.raises(PrecisionError, match=r"float64 does not reach .* max_degree = \d+"):
+        found.round()
 
 
 def test_branch_points_of_atan_off_the_real_axis_are_respected():
