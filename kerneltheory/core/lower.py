@@ -40,7 +40,8 @@ def exact(name: str, value: Any) -> Any:
         if isinstance(value, str | bool):
             raise TypeError
         # A numpy scalar, or an array of one number and no axes.
-        number: Any = value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
+        scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+        number: Any = value.item() if scalar else value  # pyright: ignore
         fraction = Fraction(number)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a finite real number, got {value!r}") from None

@@ -86,7 +86,7 @@ def _positive_factors(base: sympy.Expr) -> list[tuple[sympy.Expr, int]]:
     found: dict[sympy.Expr, int] = {}
     rest: sympy.Expr = sympy.Integer(1)
     for part, sign in zip(sympy.fraction(sympy.together(base)), (1, -1), strict=True):
-        constant, factors = sympy.factor_list(part)
+        constant, factors = sympy.factor_list(part)  # pyright: ignore
         for factor, count in [*factors, (abs(constant), 1), (sympy.sign(constant), 1)]:
             if not factor.is_positive:
                 rest *= factor ** (sign * count)

@@ -78,6 +78,7 @@ class DrawnTrial:
         noise = generator.standard_normal(size)
         labels, self.overlap = self._labels(noise)
         cosines = self.x @ self.x.T
+        np.clip(cosines, -1.0, 1.0, out=cosines)
         np.fill_diagonal(cosines, 1.0)
         self.regression = NestedRegression(problem.kernel(cosines), labels, problem.ridge)
 

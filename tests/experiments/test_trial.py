@@ -203,6 +203,17 @@ def test_bias_with_a_trial_of_more_sizes_uses_the_sizes_in_common(run):
         assert_allclose(small.bias_with(large), small.bias_with(first), rtol=1e-12)
 
 
+def test_samples_that_rounding_puts_beyond_each_other(monkeypatch, rng):
+    """In low dimension two samples may be so close that their cosine is rounded above one."""
+    x = uniform_sphere(rng, 200, 2)
+    longest = x[np.argmax(np.sum(x * x, axis=1))]
+    assert longest @ longest > 1
+    pair = np.array([longest, longest, -longest])
+    monkeypatch.setattr("kerneltheory.experiments.trial.uniform_sphere", lambda *_: pair)
+    problem, _ = _problem(EXPONENTIAL, TARGET, 2, [3], RIDGE, 4)
+    assert np.isfinite(DrawnTrial(problem, rng).measured()["test_error"]).all()
+
+
 def cholesky_in_extended_precision(matrix):
     factor = np.array(matrix, dtype=np.longdouble)
     for j in range(len(factor)):
