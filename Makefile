@@ -48,7 +48,7 @@ else
 endif
 
 bench: $(DEV)
-	$(BIN)/python -m pytest --override-ini addopts= --override-ini norecursedirs= \
+	$(BIN)/python -m pytest --override-ini addopts= --override-ini "norecursedirs=.*" \
 		--import-mode=importlib --benchmark-only tests/benchmarks
 
 clean:

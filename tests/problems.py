@@ -1,5 +1,6 @@
 """Known exact answers, each with its reference, in mpmath at the precision that is set there."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def gaussian_expectation(phi, q1: float, q2: float, k: float) -> tuple[float, fl
         r, wr = 6.5 * (nodes[:, None] + 1), 6.5 * weights[:, None]
         nodes, weights = np.polynomial.legendre.leggauss(angular)
         total = 0.0
-        for low, high in zip(rays[:-1], rays[1:], strict=True):
+        for low, high in itertools.pairwise(rays):
             angle = (low + high) / 2 + (high - low) / 2 * nodes
             x, y = r * np.cos(angle), r * np.sin(angle)
             u, v = np.sqrt(q1) * x, np.sqrt(q2) * (c * x + np.sqrt(1 - c * c) * y)
@@ -219,9 +220,7 @@ KNOWN_SPECTRA = (
         ),
         "Rodrigues' formula",
     ),
-    KnownSpectrum(
-        "exp(2 t)", sympy.exp(2 * t), lambda d, k: exponential(2, d, k), "DLMF 10.32.2"
-    ),
+    KnownSpectrum("exp(2 t)", sympy.exp(2 * t), lambda d, k: exponential(2, d, k), "DLMF 10.32.2"),
     KnownSpectrum(
         "Gaussian of width 1/2",
         sympy.exp(4 * t - 4),

@@ -128,9 +128,9 @@ def state():
         "random": random.getstate(),
     }
 """
-    # sympy itself adds a filter when it is imported: load it before the first look.
+    # sympy and scipy.special themselves add filters when imported: load them before the first look.
     code = f"""
-import sympy, scipy, xarray
+import sympy, scipy.special, xarray
 {state}
 before = state()
 import kerneltheory as kt

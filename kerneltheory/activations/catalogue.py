@@ -32,7 +32,7 @@ exp = Activation("exp", sympy.exp(X), "Daniely, Frostig and Singer, arXiv:1602.0
 
 
 def two_slope(negative: Any, positive: Any) -> Activation:
-    """a x for x < 0 and b x for x > 0.
+    """A x for x < 0 and b x for x > 0.
 
     Args:
         negative: a, the slope on the left.
@@ -87,7 +87,7 @@ def polynomial(*coefficients: Any) -> Activation:
     values = [lower.exact("coefficients", c) for c in coefficients]
     if not any(values[1:]):
         raise ValueError(f"coefficients must have one beyond the first, got {coefficients!r}")
-    expression = sympy.Add(*(c * X**n for n, c in enumerate(values)))
+    expression: Any = sympy.Add(*(c * X**n for n, c in enumerate(values)))
     return Activation(f"polynomial({', '.join(map(str, values))})", expression, "Isserlis (1918)")
 
 
@@ -102,11 +102,9 @@ def hermite(degree: int) -> Activation:
         hermite(2): x -> sqrt(2)*(x**2 - 1)/2
     """
     n = check.integer("degree", degree, minimum=1)
-    probabilists = sympy.expand(
-        2 ** sympy.Rational(-n, 2) * sympy.hermite(n, X / _ROOT_TWO)
-    )
-    expression = probabilists / sympy.sqrt(sympy.factorial(n))
-    return Activation(f"hermite({n})", sympy.factor(expression), "Daniely et al., arXiv:1602.05897")
+    probabilists = sympy.expand(2 ** sympy.Rational(-n, 2) * sympy.hermite(n, X / _ROOT_TWO))
+    expression: Any = sympy.factor(probabilists / sympy.sqrt(sympy.factorial(n)))
+    return Activation(f"hermite({n})", expression, "Daniely et al., arXiv:1602.05897")
 
 
 def scaled_erf(scale: Any) -> Activation:

@@ -35,6 +35,7 @@ class HermiteCertificate(Evidence):
     derivative: int = 0
 
     def verify(self, digits: int) -> str:
+        """Compare formula and series at every point."""
         for q1, q2, k12 in self.points():
             left = self.formula.certified(q1, q2, k12, digits=digits + 5)
             right = self.series(q1, q2, k12, digits)

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy
 
-from kerneltheory.activations.activation import Activation, activation
+from kerneltheory.activations.activation import Activation, X, activation
 from kerneltheory.activations.certificate import HermiteCertificate
 from kerneltheory.activations.gaussian import (
     K12,
@@ -30,6 +30,7 @@ from kerneltheory.core import check
 from kerneltheory.core.derivation import AllOf, Definition, Derivation, Identity, Step
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
+from kerneltheory.core.prove import is_half_power
 
 RHO = sympy.Symbol("rho", real=True)
 MAX_ORDER = 12
@@ -45,6 +46,7 @@ class Chain:
 
     @property
     def order(self) -> int:
+        """How often phi was differentiated."""
         return len(self.derivatives) - 1
 
     @functools.cached_property
@@ -138,7 +140,7 @@ def covariance_dual(phi: Any, derivative: int = 0) -> Formula:
     Examples:
         >>> from kerneltheory.activations.catalogue import erf
         >>> print(covariance_dual(erf, derivative=1).rhs)
-        4/(pi*sqrt(-4*k12**2 + (2*q1 + 1)*(2*q2 + 1)))
+        4/(pi*sqrt(-4*k12**2 + 4*q1*q2 + 2*q1 + 2*q2 + 1))
     """
     derivative = check.integer("derivative", derivative, minimum=0)
     return _covariance_dual(activation(phi), derivative)
@@ -177,9 +179,10 @@ def correlation_dual(phi: Activation, derivative: int = 0) -> Formula:
     At c = 1 the radicand q1 q2 - k12^2 becomes q1 q2 (1 - c)(1 + c), which is exactly zero.
     """
     correlation = sympy.Symbol("c", real=True)
-    rhs = covariance_dual(phi, derivative).rhs.subs(K12, correlation * sympy.sqrt(Q1 * Q2))
+    rhs: Any = covariance_dual(phi, derivative).rhs
+    rhs = rhs.subs(K12, correlation * sympy.sqrt(Q1 * Q2))
     rhs = rhs.replace(
-        lambda node: isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2,
+        is_half_power,
         lambda node: _split_root(node, correlation),
     )
     name = f"correlation dual of {phi.name}"
@@ -232,24 +235,24 @@ def _dual_symbol(order: int) -> sympy.Expr:
     return sympy.Derivative(function, (K12, order)) if order else function
 
 
-def _equation(order: int, rhs: sympy.Expr) -> sympy.Eq:
+def _equation(order: int, rhs: sympy.Expr) -> Any:
     return sympy.Eq(_dual_symbol(order), rhs, evaluate=False)
 
 
 def _definition(phi: Activation) -> Step:
     u, v = sympy.symbols("u v", real=True)
-    expectation = sympy.Function("E")
-    from_u, from_v = (phi.expression.subs(phi.expression.free_symbols.pop(), s) for s in (u, v))
+    expectation: Any = sympy.Function("E")
+    phi_of: Any = phi.expression
+    from_u, from_v = (phi_of.subs(X, symbol) for symbol in (u, v))
     statement = _equation(0, expectation(from_u * from_v))
     return Step(statement, "definition of the dual activation")
 
 
 def _price(chain: Chain) -> list[Step]:
     """One step for the differentiated activation, one for the Gaussian integral."""
-    last = chain.derivatives[-1].expression
+    last: Any = chain.derivatives[-1].expression
     u, v = sympy.symbols("u v", real=True)
-    (x,) = chain.phi.expression.free_symbols
-    expectation = sympy.Function("E")(last.subs(x, u) * last.subs(x, v))
+    expectation = sympy.Function("E")(last.subs(X, u) * last.subs(X, v))
     value = chain.integrand
     return [
         Step(_equation(chain.order, expectation), "Price's theorem", Definition()),

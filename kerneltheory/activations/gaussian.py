@@ -7,6 +7,7 @@ terms without exponentials of x is a sum of :math:`c\,k^i D^{-j-1/2}` with
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import sympy
 
@@ -37,6 +38,7 @@ class RadicalSum:
 
     @property
     def expression(self) -> sympy.Expr:
+        """The sum as a sympy expression."""
         radicand = self.alpha - self.beta * K12**2
         return sympy.Add(
             *(
@@ -65,7 +67,7 @@ def wick(i: int, j: int) -> Iterator[tuple[sympy.Rational, int, int, int]]:
         yield count, first, cross, second
 
 
-def double_factorial(n: int) -> sympy.Integer:
+def double_factorial(n: int) -> sympy.Expr:
     """(n - 1)!! for even n, the n-th moment of a standard Gaussian; 0 for odd n."""
     return sympy.factorial2(n - 1) if n % 2 == 0 else sympy.Integer(0)
 
@@ -207,7 +209,7 @@ def _real_pair(even: sympy.Expr, weights: dict[sympy.Expr, sympy.Expr]) -> sympy
     return total * sympy.exp(even)
 
 
-def _real(weight: sympy.Expr) -> sympy.Expr:
+def _real(weight: Any) -> Any:
     """A weight that is real because its conjugate occurs too, without imaginary units."""
     if not weight.has(sympy.I):
         return sympy.factor(weight)

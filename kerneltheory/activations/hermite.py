@@ -16,7 +16,8 @@ from kerneltheory.activations.terms import elementary_terms
 from kerneltheory.core import check, lower
 from kerneltheory.core.enclose import integrate, plus_minus
 
-# Cramer's inequality: |he_n(z)| <= 1.0865 exp(z^2 / 4) for every n (Abramowitz and Stegun 22.14.17).
+# Cramer's inequality: |he_n(z)| <= 1.0865 exp(z^2 / 4) for every n
+# (Abramowitz and Stegun 22.14.17).
 CRAMER = arb("1.0865")
 
 
@@ -72,13 +73,13 @@ def _certified(
         for sign in (1, -1):
             half = _half_line(phi, sign)
             piece = integrate(
-                lambda z: _integrands(half, root, sign * z, count),
-                lambda z: _majorant(half, root, sign * z, count),
+                functools.partial(_integrands, half, root, sign, count),
+                functools.partial(_majorant, half, root, sign, count),
                 arb(0),
                 cut,
                 tolerance,
             )
-            total = [a + b for a, b in zip(total, piece)]
+            total = [a + b for a, b in zip(total, piece, strict=True)]
         return tuple(total[:-1]), total[-1]
 
 
@@ -99,7 +100,8 @@ def _half_line(phi: Activation, sign: int):
     return lower.to_balls((X,), expression)
 
 
-def _integrands(half, root: arb, z: arb, count: int) -> list[arb]:
+def _integrands(half, root: arb, sign: int, count: int, distance: arb) -> list[arb]:
+    z = sign * distance
     density = (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
     value = arb(1) * half(root * z)
     weighted = density * value
@@ -116,8 +118,9 @@ def _hermite(z, count: int):
         previous, current = current, (z * current - roots[n] * previous) / roots[n + 1]
 
 
-def _majorant(half, root: arb, z: acb, count: int) -> arb:
+def _majorant(half, root: arb, sign: int, count: int, distance: acb) -> arb:
     """Bound of every integrand on a complex ball: |he_n(z)| <= |he_n(i |z|)|."""
+    z = sign * distance
     density = (-z * z / 2).exp().abs_upper() / (2 * arb.pi()).sqrt()
     value = acb(1) * half(root * z)
     if not value.is_finite():

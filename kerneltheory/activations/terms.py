@@ -8,6 +8,7 @@ theorem needs.
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
@@ -139,7 +140,8 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
     """(coefficient, power, decay, tilt, mark) of one product."""
     coefficient, product = summand.as_independent(X, as_Add=False)
     power, exponent, mark = 0, ZERO, ONE
-    for factor in sympy.Mul.make_args(product):
+    factors: Any = sympy.Mul.make_args(product)
+    for factor in factors:
         base, order = factor.as_base_exp()
         if factor == 1:
             continue
@@ -162,7 +164,7 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
     return coefficient * sympy.exp(constant), power, decay, tilt, mark
 
 
-def _is_scaling(argument: sympy.Expr) -> bool:
+def _is_scaling(argument: Any) -> bool:
     scale = argument / X
     return not scale.has(X) and scale.is_number
 

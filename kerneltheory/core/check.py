@@ -28,13 +28,17 @@ def integers(name: str, value: Any, *, minimum: int) -> np.ndarray:
         raise TypeError(f"{name} must hold integers of at least {minimum}, got {value!r}")
     if array.min() < minimum:
         raise ValueError(f"{name} must hold integers of at least {minimum}, got {array.min()}")
-    return array
+    # Differences of unsigned integers would wrap around.
+    return array.astype(np.int64)
 
 
 def finite(name: str, value: Any, *, ndim: int | None = None) -> np.ndarray:
     """Return `value` as a finite float64 array, of `ndim` dimensions if that is given."""
     try:
-        array = np.asarray(value, dtype=np.float64)
+        given = np.asarray(value)
+        if given.dtype.kind in "cSUmM":  # numpy would drop imaginary parts and read strings
+            raise TypeError
+        array = given.astype(np.float64, copy=False)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real array, got {type(value).__name__}") from None
     if ndim is not None and array.ndim != ndim:

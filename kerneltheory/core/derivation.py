@@ -23,6 +23,7 @@ class Definition(Evidence):
     """A step that introduces a name and so has nothing to check."""
 
     def verify(self, digits: int) -> str:
+        """Say that there is nothing to check."""
         return "definition"
 
 
@@ -34,6 +35,7 @@ class Identity(Evidence):
     right: sympy.Expr
 
     def verify(self, digits: int) -> str:
+        """Prove that the sides are equal, or name a point at which they differ."""
         if is_zero(self.left - self.right):
             return "proved"
         point = counterexample(self.left - self.right)
@@ -50,6 +52,7 @@ class AllOf(Evidence):
     parts: tuple[Evidence, ...]
 
     def verify(self, digits: int) -> str:
+        """Verify every part."""
         statuses = [part.verify(digits) for part in self.parts]
         certified = [s for s in statuses if s.startswith("certified")]
         return certified[0] if certified else "proved"
@@ -119,5 +122,5 @@ class Verification:
     statuses: tuple[str, ...]
 
     def __str__(self) -> str:
-        pairs = zip(self.derivation.steps, self.statuses)
+        pairs = zip(self.derivation.steps, self.statuses, strict=True)
         return "\n".join(f"{status:<28} {step.reason}" for step, status in pairs)

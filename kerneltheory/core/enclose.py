@@ -42,7 +42,8 @@ def integrate(
         values: the integrands at a real point.
         bound: an upper bound of every integrand's modulus on a complex ball; not finite where
             one of them is not proved to be analytic.
-        low, high: the ends.
+        low: the left end.
+        high: the right end.
         tolerance: what each piece may contribute to the error; the balls hold what was reached.
 
     Raises:
@@ -64,7 +65,7 @@ def integrate(
             continue
         rule = gauss_legendre(count, ctx.prec)
         piece = _apply(rule, values, middle, half, size * _error_factor(count))
-        total = piece if total is None else [a + b for a, b in zip(total, piece)]
+        total = piece if total is None else [a + b for a, b in zip(total, piece, strict=True)]
     raise PrecisionError(
         f"{MAX_INTERVALS} intervals did not suffice; the integrand has a singularity inside "
         f"({left.str(5)}, {right.str(5)})"
@@ -101,6 +102,6 @@ def _apply(rule, values, middle: arb, half: arb, error: arb) -> list[arb]:
     total: list[arb] | None = None
     for node, weight in rule:
         row = [weight * value for value in values(middle + half * node)]
-        total = row if total is None else [a + b for a, b in zip(total, row)]
+        total = row if total is None else [a + b for a, b in zip(total, row, strict=True)]
     assert total is not None
     return [half * value + plus_minus(error) for value in total]

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ COLORS = {
 }
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.labelsize": 9,
@@ -33,10 +33,11 @@ _LOOK = {
     "lines.linewidth": 1.4,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
-    # Text stays text in PDF, and no date or version makes two runs differ.
+    # Text stays text in PDF, and no date, version or salt makes two runs differ.
     "pdf.fonttype": 42,
     "svg.hashsalt": "kerneltheory",
 }
+_NO_DATE = {".pdf": {"CreationDate": None}, ".png": {"Software": None}, ".svg": {"Date": None}}
 
 
 @contextmanager
@@ -56,8 +57,8 @@ def panel_title(axes: "Axes", letter: str, text: str) -> None:
 def save(figure: "Figure", *paths: str | Path) -> list[Path]:
     """Write a figure to files, each of which appears whole or not at all.
 
-    A file is drawn in memory, written under a temporary name beside its place and then renamed,
-    so an interrupted run leaves the old file or none.
+    All are drawn in memory first. Each is then written under a temporary name beside its place
+    and renamed, so an interrupted run leaves the old file or none.
 
     Args:
         figure: the figure.
@@ -66,20 +67,28 @@ def save(figure: "Figure", *paths: str | Path) -> list[Path]:
     Returns:
         The paths written.
     """
-    written = []
-    for path in map(Path, paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format=path.suffix[1:], metadata=metadata)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(drawn.getvalue())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        written.append(path)
-    return written
+    places = [Path(path) for path in paths]
+    drawn = [_drawn(figure, path.suffix.lower()) for path in places]
+    for path, content in zip(places, drawn, strict=True):
+        _write_whole(path, content)
+    return places
+
+
+def _drawn(figure: "Figure", ending: str) -> bytes:
+    content = io.BytesIO()
+    with look():
+        figure.savefig(content, format=ending[1:], metadata=_NO_DATE.get(ending))
+    return content.getvalue()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import sympy
 from flint import arb, ctx
 
-from kerneltheory.core import lower
+from kerneltheory.core import check, lower
 from kerneltheory.core.precision import float64_policy
+from kerneltheory.core.records import is_concrete
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Formula:
     Examples:
         >>> t = sympy.Symbol("t", real=True)
         >>> square = Formula("square", (t,), t**2)
-        >>> float(square(3.0)), square.certified(sympy.Rational(1, 3), digits=5)
-        (9.0, [0.11111 +/- 1.12e-6])
+        >>> float(square(3.0)), square.certified(sympy.Rational(1, 3), digits=5).str(5)
+        (9.0, '[0.11111 +/- 1.12e-6]')
     """
 
     name: str
@@ -43,16 +46,43 @@ class Formula:
             raise ValueError(f"rhs has symbols {sorted(map(str, free))} that args do not name")
 
     def __call__(self, *values: Any) -> Any:
-        """Evaluate elementwise on numbers or arrays that broadcast."""
+        """Evaluate elementwise on real numbers or arrays that broadcast.
+
+        Raises:
+            ValueError: if a value is outside the domain, where the formula is not a real number.
+                Inside jax transformations, where values are not known, the result is NaN instead.
+        """
         self._check_count(values)
-        return _evaluate(lower.to_jax(self.args, self.rhs), *values)
+        result = _evaluate(lower.to_jax(self.args, self.rhs), *map(_real, self.args, values))
+        if is_concrete(result) and np.isnan(np.asarray(result)).any():
+            raise ValueError(self._outside(values))
+        return result
 
     def certified(self, *values: Any, digits: int = 30) -> arb:
-        """A ball that contains the value at exact numbers (rationals, floats, balls)."""
+        """A ball that contains the value at exact numbers (rationals, floats, balls).
+
+        The ball is narrower than it prints: `.str(30)` shows 30 digits.
+
+        Raises:
+            ValueError: if the values are outside the domain.
+        """
         self._check_count(values)
+        digits = check.integer("digits", digits, minimum=1)
         with ctx.workdps(digits + 10):
-            balls = [_ball(argument, value) for argument, value in zip(self.args, values)]
-            return lower.to_balls(self.args, self.rhs)(*balls)
+            balls = [
+                _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
+            ]
+            ball = arb(1) * lower.to_balls(self.args, self.rhs)(*balls)
+        if ball.is_nan():
+            raise ValueError(self._outside(values))
+        return ball
+
+    def _outside(self, values: tuple[Any, ...]) -> str:
+        arguments = ", ".join(map(str, self.args))
+        return (
+            f"{self.name} is not a real number at ({arguments}) = {values}; it holds for "
+            f"{self.domain}, and has no finite form where a variance is zero"
+        )
 
     def diff(self, argument: sympy.Symbol, order: int = 1) -> "Formula":
         """The exact derivative with respect to one argument."""
@@ -63,9 +93,9 @@ class Formula:
     def substitute(self, values: dict[sympy.Symbol, Any]) -> "Formula":
         """The formula with some arguments replaced by exact values."""
         kept = tuple(argument for argument in self.args if argument not in values)
-        return Formula(
-            self.name, kept, self.rhs.subs(values), self.domain.subs(values), self.reference
-        )
+        rhs: Any = self.rhs
+        domain: Any = self.domain
+        return Formula(self.name, kept, rhs.subs(values), domain.subs(values), self.reference)
 
     @property
     def latex(self) -> str:
@@ -88,6 +118,11 @@ class Formula:
 @float64_policy
 def _evaluate(function: Any, *values: Any) -> Any:
     return jnp.asarray(function(*(jnp.asarray(value) for value in values)))
+
+
+def _real(argument: sympy.Symbol, value: Any) -> Any:
+    """Numbers and numpy arrays become float64; jax arrays stay what they are."""
+    return value if isinstance(value, jax.Array) else check.finite(str(argument), value)
 
 
 def _ball(argument: sympy.Symbol, value: Any) -> arb:

@@ -23,7 +23,7 @@ NUMERIC_FUNCTIONS = frozenset(
 )
 
 
-def exact(name: str, value: Any) -> sympy.Rational:
+def exact(name: str, value: Any) -> Any:
     """Return a parameter as the exact rational number that it is; floats are not rounded.
 
     Examples:
@@ -32,18 +32,23 @@ def exact(name: str, value: Any) -> sympy.Rational:
     """
     if isinstance(value, sympy.Rational):
         return value
+    if isinstance(value, sympy.Float):
+        return sympy.Rational(value)
     if isinstance(value, sympy.Expr) and value.is_number and value.is_real:
         raise TypeError(f"{name} must be an exact rational or a float, got {value}")
     try:
         if isinstance(value, str | bool):
             raise TypeError
-        fraction = Fraction(value) if not isinstance(value, np.generic) else Fraction(value.item())
+        # A numpy scalar, or an array of one number and no axes.
+        scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim)
+        number: Any = value.item() if scalar else value  # pyright: ignore
+        fraction = Fraction(number)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a finite real number, got {value!r}") from None
     return sympy.Rational(fraction.numerator, fraction.denominator)
 
 
-def to_fmpq(value: Fraction | sympy.Rational | int) -> fmpq:
+def to_fmpq(value: Any) -> fmpq:
     """The flint rational equal to an exact number."""
     if isinstance(value, sympy.Rational):
         return fmpq(int(value.p), int(value.q))
@@ -91,7 +96,7 @@ def to_balls(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., A
     return namespace["_enclosure"]
 
 
-def _emit(node: sympy.Basic, names: dict[Any, str], namespace: dict[str, Any]) -> str:
+def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
     """Python source for one node; constants stay exact until the call."""
     if node in names:
         return names[node]
@@ -153,18 +158,10 @@ def _function(name: str, value: Any) -> Any:
         if square is not None and not (1 + square).sqrt(analytic=True).is_finite():
             return acb("nan")
     if isinstance(value, arb_series) and name in ("sinh", "cosh", "tanh"):
-        return _hyperbolic_series(name, value)
-    if isinstance(value, arb_series) and name not in dir(arb_series):
-        raise LoweringError(f"{name} of a power series is not available")
+        up, down = value.exp(), (-value).exp()
+        odd, even = (up - down) / 2, (up + down) / 2
+        return {"sinh": odd, "cosh": even, "tanh": odd / even}[name]
     return getattr(value, name)()
-
-
-def _hyperbolic_series(name: str, value: arb_series) -> arb_series:
-    """Series that flint does not have, from the exponential."""
-    up, down = value.exp(), (-value).exp()
-    if name == "tanh":
-        return (up - down) / (up + down)
-    return (up - down) / 2 if name == "sinh" else (up + down) / 2
 
 
 def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:
@@ -182,6 +179,17 @@ def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:
 def to_float(ball: arb) -> float:
     """The float64 nearest to a ball's midpoint."""
     return float(ball.mid())
+
+
+def ball_to_integers(ball: arb) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Mantissas and binary exponents of midpoint and radius, exactly: a ball does not pickle."""
+    (m, e), (r, f) = ball.mid().man_exp(), ball.rad().man_exp()
+    return (int(m), int(e)), (int(r), int(f))
+
+
+def ball_from_integers(integers: tuple[tuple[int, int], tuple[int, int]]) -> arb:
+    """The ball that `ball_to_integers` took apart."""
+    return arb(*integers)
 
 
 def relative_radius(ball: arb) -> float:

@@ -5,6 +5,7 @@ quantity becomes a symbol R with R^2 = its radicand, and the numerator is reduce
 """
 
 import random
+from typing import Any
 
 import sympy
 from flint import arb, ctx
@@ -13,6 +14,11 @@ from kerneltheory.core import lower
 
 TRIALS = 5
 SEED = 20
+
+
+def is_half_power(node: Any) -> bool:
+    """Whether a node is a power with an exponent n + 1/2."""
+    return node.is_Pow and node.exp.is_Rational and node.exp.q == 2
 
 
 def is_zero(expression: sympy.Expr) -> bool:
@@ -41,7 +47,7 @@ def is_zero(expression: sympy.Expr) -> bool:
     return numerator == 0
 
 
-def counterexample(expression: sympy.Expr) -> dict[sympy.Symbol, sympy.Rational] | None:
+def counterexample(expression: sympy.Expr) -> dict[Any, Any] | None:
     """A rational point at which `expression` is proved not to vanish, if a few trials find one.
 
     Positive symbols are drawn from [1, 2] and others from [-1/2, 1/2], so that a covariance does
@@ -52,21 +58,22 @@ def counterexample(expression: sympy.Expr) -> dict[sympy.Symbol, sympy.Rational]
     function = lower.to_balls(symbols, expression)
     for _ in range(TRIALS):
         draws = [sympy.Rational(generator.randint(1, 99), 100) for _ in symbols]
-        values = [1 + r if s.is_positive else r - sympy.S.Half for s, r in zip(symbols, draws)]
+        shifts = [1 if symbol.is_positive else -sympy.Rational(1, 2) for symbol in symbols]
+        values = [draw + shift for draw, shift in zip(draws, shifts, strict=True)]
         with ctx.workdps(30):
             ball = arb(function(*(arb(lower.to_fmpq(value)) for value in values)))
         if ball.is_finite() and not ball.contains(0):
-            return dict(zip(symbols, values))
+            return dict(zip(symbols, values, strict=True))
     return None
 
 
-def _replace_radicals(expression: sympy.Expr, radicals: dict) -> sympy.Expr:
+def _replace_radicals(expression: sympy.Expr, radicals: dict) -> Any:
     """Half-integer powers become powers of symbols, one for each factor of known sign."""
 
-    def is_radical(node: sympy.Basic) -> bool:
-        return isinstance(node, sympy.Pow) and node.exp.is_Rational and node.exp.q == 2
+    def is_radical(node: Any) -> bool:
+        return node.is_Pow and node.exp.is_Rational and node.exp.q == 2
 
-    def replace(node: sympy.Pow) -> sympy.Expr:
+    def replace(node: Any) -> sympy.Expr:
         result: sympy.Expr = sympy.Integer(1)
         for factor, count in _positive_factors(node.base):
             if factor.is_Rational:  # sympy itself multiplies and reduces roots of numbers
@@ -83,8 +90,8 @@ def _positive_factors(base: sympy.Expr) -> list[tuple[sympy.Expr, int]]:
     """Factors of known sign, and the rest as one: sqrt(a b) = sqrt(a) sqrt(b) needs a, b >= 0."""
     found: dict[sympy.Expr, int] = {}
     rest: sympy.Expr = sympy.Integer(1)
-    for part, sign in zip(sympy.fraction(sympy.together(base)), (1, -1)):
-        constant, factors = sympy.factor_list(part)
+    for part, sign in zip(sympy.fraction(sympy.together(base)), (1, -1), strict=True):
+        constant, factors = sympy.factor_list(part)  # pyright: ignore
         for factor, count in [*factors, (abs(constant), 1), (sympy.sign(constant), 1)]:
             if not factor.is_positive:
                 rest *= factor ** (sign * count)

@@ -81,8 +81,8 @@ class Comparison:
 def _row(name: str, deviation: Deviation) -> str:
     return (
         f"{name.replace('_', ' '):<12}{deviation.z.size:>7}{deviation.largest:>11.2f}"
-        f"{deviation.root_mean_square:>8.2f}{np.abs(deviation.relative).max():>13.2%}"
-        f"{deviation.fraction_within():>21.1%} "
+        f"{deviation.root_mean_square:>8.2f}{np.abs(deviation.relative).max():>14.2%}"
+        f"{deviation.fraction_within():>21.1%}"
     )
 
 
@@ -120,7 +120,8 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
 
     Raises:
         TypeError: if an argument is not a LearningCurve.
-        ValueError: if the simulation has no standard errors, or theory lacks one of its n.
+        ValueError: if the simulation has no standard errors, theory lacks one of its n or is of
+            another ridge, or they have no field in common.
 
     Examples:
         >>> from kerneltheory.learning.curve import StandardErrors
@@ -146,12 +147,21 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
         raise ValueError(f"theory must hold every n of the simulation, lacks {missing[:5]}")
     order = np.argsort(theory_n)
     index = order[np.searchsorted(theory_n, simulated_n[kept], sorter=order)]
+    known = theory.ridge is not None and simulated.ridge is not None
+    if known and np.any(_ridges(theory)[index] != _ridges(simulated)[kept]):
+        raise ValueError("theory and simulated must have the same ridge at each n")
     deviations = tuple(
         (field, _deviation(field, theory, index, simulated, kept))
         for field in FIELDS
         if _has(theory, field) and _has(simulated, field) and _has(simulated.standard_errors, field)
     )
+    if not deviations:
+        raise ValueError(f"theory and simulated must have a field in common of {FIELDS}")
     return Comparison(theory, simulated, deviations)
+
+
+def _ridges(curve: LearningCurve) -> np.ndarray:
+    return np.broadcast_to(np.asarray(curve.ridge), np.asarray(curve.n).shape).ravel()
 
 
 def _has(record: Any, field: str) -> bool:
@@ -166,4 +176,7 @@ def _deviation(
     error = np.ravel(getattr(simulated.standard_errors, field))[kept]
     # An average that is exact (n = 1) fluctuates by rounding only.
     error = np.maximum(error, 8 * np.finfo(float).eps * np.abs(measured))
-    return Deviation(measured / expected - 1, (measured - expected) / error)
+    difference, tiny = measured - expected, np.finfo(float).tiny
+    with np.errstate(over="ignore"):  # off from zero is infinitely far off
+        relative = difference / np.maximum(np.abs(expected), tiny)
+        return Deviation(relative, difference / np.maximum(error, tiny))

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from kerneltheory.activations.catalogue import erf, relu
 from kerneltheory.experiments.compare import Comparison, compare
-from kerneltheory.experiments.simulate import simulate
+from kerneltheory.experiments.simulate import MIN_TRIALS, simulate
 from kerneltheory.experiments.subsets import simulate_subsets
 from kerneltheory.kernels.kernel import Kernel, dot_product_kernel, nngp, ntk
 from kerneltheory.learning.curve import LearningCurve
@@ -79,8 +79,10 @@ class Headline:
 
     @property
     def peaks(self) -> tuple[Peak, ...]:
-        """The maxima of panel A."""
-        return tuple(_peak(self.sphere, order) for order in ORDERS)
+        """The maxima of panel A, as far as its n reach."""
+        largest = np.max(np.asarray(self.sphere.theory.n))
+        reached = [k for k in ORDERS if cumulative_multiplicity(DIM, k) <= largest]
+        return tuple(_peak(self.sphere, order) for order in reached)
 
 
 def compute(*, progress: bool = True, scale: float = 1.0) -> Headline:
@@ -88,14 +90,18 @@ def compute(*, progress: bool = True, scale: float = 1.0) -> Headline:
 
     Args:
         progress: whether to show a progress bar.
-        scale: shrinks the largest n and the data set, for tests; 1 is the figure.
+        scale: shrinks the largest n, the data set and the trials, for tests; 1 is the figure.
     """
     with tqdm(total=10, desc="headline", disable=not progress) as bar:
-        sphere = _gaussian_panel(max(64, int(4096 * scale)), bar)
+        sphere = _gaussian_panel(max(64, int(4096 * scale)), scale, bar)
         limits = tuple(_limit(sphere.kernel, order) for order in ORDERS)
-        networks = tuple(_network_panel(max(64, int(1024 * scale)), bar))
-        data = _data_panel(max(120, int(5000 * scale)), bar)
+        networks = tuple(_network_panel(max(64, int(1024 * scale)), scale, bar))
+        data = _data_panel(max(120, int(5000 * scale)), scale, bar)
     return Headline(sphere, limits, networks, data)
+
+
+def _trials(full: int, scale: float) -> int:
+    return max(MIN_TRIALS, round(full * scale))
 
 
 # --- panel A ----------------------------------------------------------------------------------
@@ -115,13 +121,13 @@ def gaussian_sizes(largest: int) -> np.ndarray:
     return sizes[sizes <= largest]
 
 
-def _gaussian_panel(largest: int, bar: Any) -> SphereCurve:
+def _gaussian_panel(largest: int, scale: float, bar: Any) -> SphereCurve:
     kernel, ridge = gaussian_kernel(), 1e-6
     n = np.arange(1, largest + 1)
     theory = learning_curve(spectrum(kernel, DIM, MAX_DEGREE), TARGET, n, ridge)
     sizes = gaussian_sizes(largest)
     # Fluctuations fall with n: few trials suffice beyond n = 400.
-    trials = np.where(sizes <= 400, 40, 4)
+    trials = np.where(sizes <= 400, _trials(40, scale), MIN_TRIALS)
     bar.set_description("panel A")
     simulated = simulate(kernel, TARGET, DIM, sizes, ridge, trials, SEED, progress=False)
     bar.update()
@@ -159,7 +165,7 @@ def _peak(curve: SphereCurve, order: int) -> Peak:
 # --- panel B ----------------------------------------------------------------------------------
 
 
-def _network_panel(largest: int, bar: Any) -> Any:
+def _network_panel(largest: int, scale: float, bar: Any) -> Any:
     sizes = np.unique(np.round(np.geomspace(1, largest, 40)).astype(int))
     ridge = 1e-3
     for make in (ntk, nngp):
@@ -169,7 +175,7 @@ def _network_panel(largest: int, bar: Any) -> Any:
                 name = f"{make.__name__.upper()} {phi.name}, depth {depth}"
                 bar.set_description(f"panel B: {name}")
                 theory = learning_curve(spectrum(kernel, DIM, MAX_DEGREE), TARGET, sizes, ridge)
-                trials = np.where(sizes <= 400, 16, 5)
+                trials = np.where(sizes <= 400, _trials(16, scale), _trials(5, scale))
                 simulated = simulate(
                     kernel, TARGET, DIM, sizes, ridge, trials, SEED, progress=False
                 )
@@ -196,7 +202,7 @@ def mnist_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images * (np.sqrt(images.shape[1]) / norms), np.eye(10)[digits] - 0.1
 
 
-def _data_panel(rows: int, bar: Any) -> DataCurve:
+def _data_panel(rows: int, scale: float, bar: Any) -> DataCurve:
     bar.set_description("panel C: spectrum of MNIST")
     images, labels = mnist_digits(rows)
     kernel, ridge = ntk(relu, 3, weight_variance=2), 1e-2
@@ -205,7 +211,8 @@ def _data_panel(rows: int, bar: Any) -> DataCurve:
     sizes = np.unique(np.round(np.geomspace(10, largest, 30)).astype(int))
     bar.set_description("panel C: regression")
     gram = kernel.gram(images)
-    simulated = simulate_subsets(gram, labels, sizes, ridge, trials=10, seed=SEED, progress=False)
+    trials = _trials(10, scale)
+    simulated = simulate_subsets(gram, labels, sizes, ridge, trials, SEED, progress=False)
     n = np.unique(np.concatenate([sizes, np.round(np.geomspace(10, largest, 120)).astype(int)]))
     independent = learning_curve(measured.spectrum, measured.target, n, ridge)
     subsets = subset_learning_curve(measured.spectrum, measured.target, n, ridge)
@@ -240,8 +247,9 @@ def table(result: Headline) -> str:
 
 NAME_WIDTH = 50
 NOTES = f"""\
-A and B compare at n >= {MIN_COMPARED}: the theory is one of many samples. Its own error at d = {DIM}
-is up to 1%, more than the standard errors of the simulation, which averages labels exactly.
+A and B compare at n >= {MIN_COMPARED}: the theory is one of many samples. Its own error at
+d = {DIM} is up to 1%, more than the standard errors of the simulation, which averages
+labels exactly.
 C: the theory of independent samples predicts the error on all 5,000 digits; on the rows left out
 it is 1/(1 - n/M) times higher, n of M rows having been learned, and that the theory for subsets
 contains. It takes the eigenvectors of the Gram matrix for generic. Those of the digits are not:

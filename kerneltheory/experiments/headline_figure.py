@@ -104,12 +104,14 @@ def _draw_data(axes: "Axes", result: Headline) -> None:
         (data.independent, "--", COLORS["limit"], "theory, independent samples"),
     )
     for curve, line, color, label in lines:
-        axes.plot(np.asarray(curve.n), curve.test_error, line, color=color, label=label)
+        n, error = np.asarray(curve.n), np.asarray(curve.test_error)
+        axes.plot(n, error, line, color=color, label=label)
     simulated = data.simulated
+    assert simulated.standard_errors is not None
     axes.errorbar(
         np.asarray(simulated.n),
-        simulated.test_error,
-        yerr=simulated.standard_errors.test_error,
+        np.asarray(simulated.test_error),
+        yerr=np.asarray(simulated.standard_errors.test_error),
         color=COLORS["variance"],
         fmt="o",
         markersize=2.6,

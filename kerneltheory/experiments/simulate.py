@@ -21,15 +21,19 @@ import numpy as np
 from tqdm import tqdm
 
 from kerneltheory.core import check
+from kerneltheory.core.errors import PrecisionError
 from kerneltheory.experiments.statistics import TrialTable
-from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial, Problem, zonal_powers
+from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial, Problem, zonal_weights
 from kerneltheory.kernels.kernel import Kernel
 from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.equivalent import effective_ridge, truncation_share
 from kerneltheory.regression.factor import scalar_ridge
 from kerneltheory.spectra.enclosure import spectrum
-from kerneltheory.spectra.spectrum import Target
+from kerneltheory.spectra.spectrum import Spectrum, Target
 
 MAX_DEGREE = 24
+HIGHEST_DEGREE = 96
+LEFT_OUT = 1e-3
 MIN_TRIALS = 4
 
 
@@ -72,6 +76,8 @@ def simulate(
     Raises:
         ValueError, TypeError: if an argument is out of its range; the message names it.
         NotPositiveDefiniteError: if a Gram matrix is not positive definite beyond rounding.
+        PrecisionError: if predictors have weight above degree 96, as in low dimension those of a
+            kernel that is not smooth have at many samples.
 
     References:
         arXiv:2205.14846 for the setting.
@@ -128,6 +134,25 @@ def _problem(
         )
     counts = np.broadcast_to(counts, sizes.shape)
     ridge = scalar_ridge(ridge)
-    levels = spectrum(kernel, dim, max(MAX_DEGREE, target.highest_degree))
-    functions = zonal_powers(levels, target, dim)
-    return Problem(kernel, levels, target, dim, sizes, ridge, functions), counts
+    levels = _levels(kernel, dim, target, int(sizes[-1]), ridge)
+    weights = zonal_weights(levels, target)
+    return Problem(kernel, levels, target, dim, sizes, ridge, weights), counts
+
+
+def _levels(kernel: Kernel, dim: int, target: Target, n: int, ridge: float) -> Spectrum:
+    """Enough degrees that those above hold less than a part in 1000 of the variance.
+
+    Theory chooses where to cut, and no more.
+    """
+    degree = max(MAX_DEGREE, target.highest_degree)
+    while True:
+        levels = spectrum(kernel, dim, degree)
+        if truncation_share(levels, effective_ridge(levels, n, ridge)) <= LEFT_OUT:
+            return levels
+        if degree >= HIGHEST_DEGREE:
+            raise PrecisionError(
+                f"n = {n} at dim {dim} and ridge {ridge:g} takes the predictors of {kernel} beyond "
+                f"degree {degree}, where their errors are cut; take smaller n, a larger ridge or a "
+                "smoother kernel"
+            )
+        degree = min(2 * degree, HIGHEST_DEGREE)

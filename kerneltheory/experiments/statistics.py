@@ -1,5 +1,7 @@
 """Means and standard errors over trials that do not all reach the same number of samples."""
 
+from typing import Any
+
 import numpy as np
 
 from kerneltheory.learning.curve import LearningCurve, StandardErrors
@@ -32,8 +34,8 @@ class TrialTable:
 
     def learning_curve(self, ridge: float, method: str, shape: tuple[int, ...]) -> LearningCurve:
         """The means over trials with their standard errors, in the shape of n."""
-        means: dict[str, np.ndarray] = {}
-        errors: dict[str, np.ndarray] = {}
+        means: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
         for name in (*MEASURED, "bias", "variance"):
             columns = [self._column(name, i) for i in range(len(self.sizes))]
             means[name] = np.array([mean for mean, _ in columns]).reshape(shape)

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from kerneltheory.core import check
 from kerneltheory.learning.curve import LearningCurve, StandardErrors
+from kerneltheory.regression.factor import finite_labels, scalar_ridge, symmetric_matrix
 from kerneltheory.regression.nested import NestedRegression
 
 
@@ -40,17 +41,13 @@ def simulate_subsets(
         >>> bool(curve.test_error[1] < curve.test_error[0])
         True
     """
-    gram = check.finite("gram", gram, ndim=2)
-    y = check.finite("y", y)
-    labels = y.reshape(len(y), -1)
-    if gram.shape != (len(y), len(y)) or len(y) < 2:
-        raise ValueError(
-            f"gram must be a square matrix with a row for each of the {len(y)} labels, at least "
-            f"two, got shape {gram.shape}"
-        )
+    gram = symmetric_matrix("gram", gram)
+    rows = len(gram)
+    labels = finite_labels(y, rows).reshape(rows, -1)
     sizes = np.atleast_1d(check.integers("n", n, minimum=1))
-    if np.any(np.diff(sizes) <= 0) or sizes[-1] >= len(y):
-        raise ValueError(f"n must rise and stay below the number of rows {len(y)}, got {n!r}")
+    if sizes.ndim != 1 or np.any(np.diff(sizes) <= 0) or sizes[-1] >= rows:
+        raise ValueError(f"n must rise and stay below the number of rows {rows}, got {n!r}")
+    ridge = scalar_ridge(ridge)
     trials = check.integer("trials", trials, minimum=2)
     seed = check.integer("seed", seed, minimum=0)
     results = [
@@ -64,11 +61,11 @@ def simulate_subsets(
         errors[name] = values.std(axis=0, ddof=1) / np.sqrt(trials)
     return LearningCurve(
         n=sizes,
-        ridge=np.full(sizes.shape, float(ridge)),
+        ridge=np.full(sizes.shape, ridge),
         **means,
         standard_errors=StandardErrors(**errors),
         trials=trials,
-        method=f"regression on random subsets of {len(y)} rows",
+        method=f"regression on random subsets of {rows} rows",
     )
 
 

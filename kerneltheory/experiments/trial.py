@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +12,13 @@ from kerneltheory.regression.averages import congruence, prefix_block_sums, pref
 from kerneltheory.regression.nested import NestedRegression
 from kerneltheory.spectra.spectrum import Spectrum, Target
 from kerneltheory.sphere.harmonics import multiplicity
-from kerneltheory.sphere.polynomials import gegenbauer_sequence, power_coefficients
+from kerneltheory.sphere.polynomials import gegenbauer_sequence, recurrence
 from kerneltheory.sphere.sampling import uniform_sphere
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What all trials share: `sizes` rise, `zonal_functions` are those of `zonal_powers`."""
+    """What all trials share: `sizes` rise, `zonal_weights` are those of that function."""
 
     kernel: Kernel
     spectrum: Spectrum
@@ -27,7 +26,7 @@ class Problem:
     dim: int
     sizes: np.ndarray
     ridge: float
-    zonal_functions: dict[str, tuple[float, ...]]
+    zonal_weights: dict[str, np.ndarray]
 
     def with_sizes(self, sizes: np.ndarray) -> "Problem":
         """The same problem at other numbers of samples."""
@@ -39,38 +38,30 @@ class Problem:
         return float(self.target.total_power)
 
     def zonal_matrix(self, name: str, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """S, C or D between two sets of samples, (len(x), len(z))."""
+        """S, C or E between two sets of samples, (len(x), len(z))."""
+        weights = self.zonal_weights[name]
         with jax.enable_x64(True):
-            matrix = _horner(self.zonal_functions[name], jnp.asarray(x), jnp.asarray(z))
-            return np.array(matrix)
+            return np.array(_clenshaw(self.dim, *map(jnp.asarray, (weights, x, z))))
 
 
-def zonal_powers(spectrum: Spectrum, target: Target, dim: int) -> dict[str, tuple[float, ...]]:
-    """Power coefficients in the cosine of S, C and D."""
-    levels = range(len(spectrum.degrees))
-    powers = [Fraction(float(p)) for p in target.powers(len(levels))]
-    values = [Fraction(float(v)) for v in np.asarray(spectrum.eigenvalues)]
-    weights = {
-        "S": powers,
-        "C": [v * p for v, p in zip(values, powers, strict=True)],
-        "D": [multiplicity(dim, k) * v * v for k, v in zip(levels, values, strict=True)],
-    }
-    return {name: _float_powers(dim, row) for name, row in weights.items()}
-
-
-def _float_powers(dim: int, weights: list[Fraction]) -> tuple[float, ...]:
-    """The powers of t alternate and cancel, so they are summed exactly and rounded once."""
-    while len(weights) > 1 and weights[-1] == 0:
-        weights = weights[:-1]
-    return tuple(float(c) for c in power_coefficients(dim, weights))
+def zonal_weights(spectrum: Spectrum, target: Target) -> dict[str, np.ndarray]:
+    """Weights of P_0, P_1, ... in S and C, and in E, which is D from degree 2 on."""
+    powers = np.asarray(target.powers(len(spectrum.degrees)))
+    eigenvalues = np.asarray(spectrum.eigenvalues)
+    squares = np.where(spectrum.degrees < 2, 0.0, spectrum.level_masses * eigenvalues)
+    rows = {"S": powers, "C": eigenvalues * powers, "E": squares}
+    return {name: np.trim_zeros(row, "b") for name, row in rows.items()}
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _horner(coefficients: tuple[float, ...], x: jax.Array, z: jax.Array) -> jax.Array:
+def _clenshaw(dim: int, weights: jax.Array, x: jax.Array, z: jax.Array) -> jax.Array:
+    """Sum the P_k without their powers of the cosine, which alternate and cancel."""
     cosines = x @ z.T
-    total = jnp.full_like(cosines, coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        total = total * cosines + coefficient
+    total = after = jnp.zeros_like(cosines)
+    for degree in range(len(weights) - 1, -1, -1):
+        a = float(recurrence(dim, degree)[0]) if degree else 1.0
+        b = float(recurrence(dim, degree + 1)[1])
+        total, after = weights[degree] + a * cosines * total - b * after, total
     return total
 
 
@@ -87,6 +78,7 @@ class DrawnTrial:
         noise = generator.standard_normal(size)
         labels, self.overlap = self._labels(noise)
         cosines = self.x @ self.x.T
+        np.clip(cosines, -1.0, 1.0, out=cosines)
         np.fill_diagonal(cosines, 1.0)
         self.regression = NestedRegression(problem.kernel(cosines), labels, problem.ridge)
 
@@ -123,17 +115,35 @@ class DrawnTrial:
     def _linear(self) -> np.ndarray:
         return self.regression.linear_form(self.overlap, self.problem.sizes)
 
+    @functools.cached_property
+    def _features(self) -> np.ndarray:
+        """V of D = E + V V': the degrees 0 and 1 as the features 1 and sqrt(d) x, (N, 1 + d).
+
+        They are by far the largest part of D, and would fill its entries with rounding that the
+        coefficients magnify where the ridge is small. In V'a they cancel as they should.
+        """
+        constant, linear = self.problem.spectrum.eigenvalues[:2]
+        features = np.full((len(self.x), 1 + self.problem.dim), constant)
+        features[:, 1:] = linear * np.sqrt(self.problem.dim) * self.x
+        return features
+
+    @functools.cached_property
+    def _low_degrees(self) -> np.ndarray:
+        return self._features.T @ self._coefficients
+
     def _test_error(self) -> np.ndarray:
-        form = self.problem.zonal_matrix("D", self.x, self.x)
+        form = self.problem.zonal_matrix("E", self.x, self.x)
         square = self.regression.quadratic_form(form, self.problem.sizes)
+        square += np.einsum("ij,ij->j", self._low_degrees, self._low_degrees)
         return self.problem.total_power - 2 * self._linear + square
 
     def bias_with(self, other: "DrawnTrial") -> np.ndarray:
         """The inner product of the residuals of two trials, at the sizes of this one."""
         size, count = len(self.x), len(self.problem.sizes)
-        cross = self.problem.zonal_matrix("D", self.x, other.x[:size])
+        cross = self.problem.zonal_matrix("E", self.x, other.x[:size])
         product = cross @ other._coefficients[:size, :count]
         inner = np.einsum("ij,ij->j", self._coefficients, product)
+        inner += np.einsum("ij,ij->j", self._low_degrees, other._low_degrees[:, :count])
         return self.problem.total_power - self._linear - other._linear[:count] + inner
 
 
@@ -149,20 +159,26 @@ class AveragedTrial(DrawnTrial):
     def _test_error(self) -> np.ndarray:
         labels = self.problem.zonal_matrix("S", self.x, self.x)
         labels[np.diag_indices_from(labels)] += float(self.problem.target.noise_variance)
-        square = self._traces(labels, self, self.problem.zonal_matrix("D", self.x, self.x))
+        square = self._traces(labels, self)
         return self.problem.total_power - 2 * self._linear + square
 
-    def bias_with(self, other: "AveragedTrial") -> np.ndarray:  # pyright: ignore
+    def bias_with(self, other: DrawnTrial) -> np.ndarray:
         """The averaged inner product of the residuals of two trials, at the sizes of this one."""
         size, count = len(self.x), len(self.problem.sizes)
-        labels, form = (
-            self.problem.zonal_matrix(name, self.x, other.x[:size]) for name in ("S", "D")
-        )
-        inner = self._traces(labels, other, form)
+        labels = self.problem.zonal_matrix("S", self.x, other.x[:size])
+        inner = self._traces(labels, other)
         return self.problem.total_power - self._linear - other._linear[:count] + inner
 
-    def _traces(self, labels: np.ndarray, other: "AveragedTrial", form: np.ndarray) -> np.ndarray:
-        """tr(M_1 A M_2 B') at the sizes."""
+    @functools.cached_property
+    def _low_degrees(self) -> np.ndarray:
+        """L^{-1} V."""
+        return self.regression.inverse_factor @ self._features
+
+    def _traces(self, labels: np.ndarray, other: DrawnTrial) -> np.ndarray:
+        """tr(M_1 A M_2 D') at the sizes."""
+        size = len(self.x)
         first = congruence(self.regression, labels, other.regression)
+        form = self.problem.zonal_matrix("E", self.x, other.x[:size])
         second = congruence(self.regression, form, other.regression)
+        second += self._low_degrees @ other._low_degrees[:size].T
         return prefix_block_sums(first, second)[self.problem.sizes - 1]

@@ -40,15 +40,14 @@ def gram_matrix(
         Array of shape (n, m): numpy float64 for numpy input, else a jax array of X's dtype.
     """
     traced = isinstance(X, jax.Array) or isinstance(Z, jax.Array)
-    X = _rows("X", X)
-    if Z is not None:
-        Z = _rows("Z", Z)
-        if Z.shape[1] != X.shape[1]:
-            raise ValueError(f"Z must have {X.shape[1]} columns as X has, got shape {Z.shape}")
+    rows = _rows("X", X)
+    columns = None if Z is None else _rows("Z", Z)
+    if columns is not None and columns.shape[1] != rows.shape[1]:
+        raise ValueError(f"Z must have {rows.shape[1]} columns as X has, got shape {columns.shape}")
     if traced:
-        return _traced_gram(tile, diagonal, X, Z)
+        return _traced_gram(tile, diagonal, rows, columns)
     with jax.enable_x64(True):
-        return _filled(tile, diagonal, X, Z)
+        return _filled(tile, diagonal, rows, columns)
 
 
 def _rows(name: str, rows: Any) -> Any:

@@ -1,7 +1,9 @@
 """Kernels: of infinitely wide fully connected networks, and any function of the cosine."""
 
+import dataclasses
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +17,15 @@ from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
+from kerneltheory.core.records import is_concrete
 from kerneltheory.kernels import recursion
 from kerneltheory.kernels.centred import Centred, centred_cosine
 from kerneltheory.kernels.gram import elementwise, gram_matrix
 from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, symbolic_maps
 
 T = sympy.Symbol("t", real=True)
+# A cosine of rows of a few thousand columns is computed to this many units of rounding.
+ROUNDING = 64
 MAX_OPERATIONS = 2000
 # What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
 # with large weights loses most.
@@ -63,15 +68,20 @@ class Kernel(ABC):
     def __call__(self, t: Any) -> Any:
         """h(t) elementwise for cosines t in [-1, 1]; exact at t = 1.
 
+        What rounding puts just outside [-1, 1], as in X @ X.T, counts as the end.
+
         Raises:
-            ValueError: if a cosine lies outside [-1, 1] or is not finite.
+            ValueError: if a cosine lies outside [-1, 1] or is not finite. Inside jax
+                transformations, where values are not known, the nearer end is taken.
         """
         if not isinstance(t, jax.Array):
             t = check.finite("t", t)
-            if t.size and np.abs(t).max() > 1:
-                raise ValueError(
-                    f"t must hold cosines in [-1, 1], got {t.flat[np.abs(t).argmax()]}"
-                )
+        if is_concrete(t) and np.size(t):
+            furthest = float(np.abs(np.asarray(t)).max())
+            if not furthest <= 1 + ROUNDING * float(np.finfo(t.dtype).eps):
+                raise ValueError(f"t must hold cosines in [-1, 1], got one of size {furthest}")
+            if furthest > 1:
+                t = t.clip(-1, 1)
         return elementwise(self.profile, self.trace, t)
 
     def enclose_at_angle(self, angle: acb) -> acb:
@@ -91,6 +101,15 @@ class Kernel(ABC):
         They are the limits of :math:`N(d, k)\,\lambda_k` as d grows (arXiv:2205.14846).
         """
         count = check.integer("count", count, minimum=1)
+        try:
+            return self._taylor(count)
+        except (ValueError, ZeroDivisionError) as error:
+            raise KernelTheoryError(
+                f"{self} has no Taylor series at t = 0 ({error}), so it is not positive definite "
+                "in all dimensions"
+            ) from error
+
+    def _taylor(self, count: int) -> np.ndarray:
         with ctx.workprec(200 + 7 * count + BITS_PER_LAYER * self.layers):
             old, ctx.cap = ctx.cap, count + 1
             try:
@@ -125,19 +144,23 @@ class NetworkKernel(Kernel):
         name = "ntk" if self.tangent else "nngp"
         return (
             f"{name}({self.activation.name}, depth={self.depth}, "
-            f"weight_variance={self.weight_variance}, bias_variance={self.bias_variance})"
+            f"weight_variance={_short(self.weight_variance)}, "
+            f"bias_variance={_short(self.bias_variance)})"
         )
 
     @property
     def layers(self) -> int:
+        """The depth."""
         return self.depth
 
     @property
     def formula(self) -> Formula:
+        """H as an exact Formula in t; refused where the depth makes it too large."""
         return _network_formula(self)
 
     @property
     def profile(self) -> Any:
+        """H as a function of arrays, by the recursion."""
         return _network_functions(self)[0]
 
     def gram(self, X: Any, Z: Any | None = None) -> Any:
@@ -162,6 +185,7 @@ class NetworkKernel(Kernel):
         return gram_matrix(tile, diagonal, X, Z)
 
     def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h, by the recursion."""
         w, b, q = self._ball_parameters()
         start = cosine * (w / q) + b / q
         return recursion.covariances(
@@ -169,6 +193,7 @@ class NetworkKernel(Kernel):
         )
 
     def ball_at_one(self) -> arb:
+        """Enclosure of h(1), with bits to spare for every layer."""
         maps = ball_maps(self.activation)
         with ctx.workprec(ctx.prec + BITS_PER_LAYER * self.depth):
             w, b, q = self._ball_parameters()
@@ -178,6 +203,12 @@ class NetworkKernel(Kernel):
         w = arb(lower.to_fmpq(self.weight_variance))
         b = arb(lower.to_fmpq(self.bias_variance))
         return w, b, w + b
+
+
+def _short(number: sympy.Rational) -> str:
+    """A rational that came from a float prints as that float, which stands for it exactly."""
+    from_float = number.q > 1024 and sympy.Rational(float(number)) == number
+    return repr(float(number)) if from_float else str(number)
 
 
 def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
@@ -200,8 +231,21 @@ def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
 def _network_formula(kernel: NetworkKernel) -> Formula:
     w, b = kernel.weight_variance, kernel.bias_variance
     q = w + b
+
+    def bounded_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
+        """Stop after the first layer that is too large: each multiplies the size."""
+        for layer in range(1, count + 1):
+            state = step(state)
+            operations = max(sympy.count_ops(part) for part in state if part is not None)
+            if operations > MAX_OPERATIONS:
+                raise KernelTheoryError(
+                    f"the formula of {kernel} has {operations} operations at layer {layer}, more "
+                    f"than {MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
+                )
+        return state
+
     rhs = recursion.covariances(
-        symbolic_maps(kernel.activation),
+        dataclasses.replace(symbolic_maps(kernel.activation), repeat=bounded_repeat),
         kernel.depth,
         w,
         b,
@@ -209,11 +253,6 @@ def _network_formula(kernel: NetworkKernel) -> Formula:
         (w * T + b) / q,
         kernel.tangent,
     )
-    if rhs.count_ops() > MAX_OPERATIONS:
-        raise KernelTheoryError(
-            f"the formula of {kernel} has {rhs.count_ops()} operations, more than "
-            f"{MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
-        )
     return Formula(repr(kernel), (T,), sympy.expand(rhs), sympy.Abs(T) <= 1, "arXiv:1806.07572")
 
 
@@ -262,10 +301,12 @@ class DotProductKernel(Kernel):
 
     @property
     def formula(self) -> Formula:
+        """H as it was given."""
         return Formula(repr(self), (T,), self.expression, sympy.Abs(T) <= 1)
 
     @property
     def profile(self) -> Any:
+        """H as a function of arrays."""
         return _safe_profile(self)
 
     def gram(self, X: Any, Z: Any | None = None, *, normalize: bool = False) -> Any:
@@ -294,10 +335,12 @@ class DotProductKernel(Kernel):
         return gram_matrix(tile, diagonal, X, Z)
 
     def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h."""
         function = lower.to_balls((T,), self.expression)
         return function(cosine.box if isinstance(cosine, Centred) else cosine)
 
     def ball_at_one(self) -> arb:
+        """Enclosure of h(1)."""
         return arb(lower.to_balls((), self.expression.subs(T, 1))())
 
 
@@ -433,4 +476,6 @@ def dot_product_kernel(expression: Any) -> DotProductKernel:
     expression = sympy.nsimplify(expression.subs(symbols[0], T), rational=True)
     lower.to_jax((T,), expression)
     lower.to_balls((T,), expression)
+    if not expression.subs(T, 1).is_finite:
+        raise ValueError(f"expression must be finite at t = 1, where inputs coincide: {expression}")
     return DotProductKernel(expression)

@@ -41,7 +41,7 @@ def check_tangent(phi: Activation) -> None:
 
 
 def _lowered(translate: Callable[..., Any], formula: Formula) -> Callable[..., Any]:
-    """Translate a formula; the slope of a step at c = 1 is infinite, and only an NTK asks for it."""
+    """Translate a formula; a step's slope at c = 1 is infinite, and only an NTK asks for it."""
 
     def infinite(*_: Any) -> Any:
         raise DivergentError(f"{formula.name} is infinite on the diagonal")
@@ -60,8 +60,8 @@ def symbolic_maps(phi: Activation) -> LayerMaps[sympy.Expr]:
     return LayerMaps(value, slope, variance, variance_slope, sympy.sqrt, lambda c: c)
 
 
-def _substitute(formula: Formula, *values: sympy.Expr) -> sympy.Expr:
-    return formula.rhs.subs(dict(zip(formula.args, values)), simultaneous=True)
+def _substitute(formula: Formula, *values: sympy.Expr) -> Any:
+    return formula.rhs.subs(dict(zip(formula.args, values, strict=True)), simultaneous=True)
 
 
 @functools.lru_cache(maxsize=256)

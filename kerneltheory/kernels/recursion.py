@@ -61,7 +61,8 @@ def covariances(
     Args:
         maps: the dual activation in the arithmetic of the other arguments.
         depth: number of hidden layers.
-        weight_variance, bias_variance: w and b of every layer.
+        weight_variance: w of every layer.
+        bias_variance: b of every layer.
         variances: q1, q2 of the first preactivation.
         correlation: c of the first preactivation.
         tangent: whether to return Theta instead of K.

@@ -14,6 +14,9 @@ identity added to the kernel. Averaged over the whole set the ridgeless error is
 other rows have
 
 .. math:: T_{\text{held out}} = \frac{E_0 B}{1 - n/M}.
+
+The average over subsets of the predictor on the whole set is a mixture of the labels, with weight
+n/M, and of its average on rows left out. Hence the bias there is :math:`B/(1 - n/M)^2`.
 """
 
 from typing import Any
@@ -36,11 +39,13 @@ def subset_learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any
         ridge: absolute ridge >= 0, one number.
 
     Returns:
-        A LearningCurve whose test_error is that on the M - n other rows, and whose bias and
-        variance are scaled alike.
+        A LearningCurve whose test_error is that on the M - n other rows, whose bias is that of
+        the predictor of a row averaged over the subsets without it, and whose kappa belongs to
+        the eigenvalues without the ridge.
 
     Raises:
-        ValueError: if an argument is out of its range, or the target has label noise.
+        ValueError, TypeError: if an argument is out of its range, the spectrum has a tail or the
+            target has label noise; the message names it.
 
     Examples:
         >>> whole = Spectrum(np.array([0.3, 0.2, 0.1, 0.0]), np.ones(4))
@@ -49,6 +54,10 @@ def subset_learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any
         >>> bool(np.all(np.diff(curve.test_error) < 0))
         True
     """
+    if not isinstance(spectrum, Spectrum):
+        raise TypeError(f"spectrum must be a Spectrum, got {type(spectrum).__name__}")
+    if not isinstance(target, Target):
+        raise TypeError(f"target must be a Target, got {type(target).__name__}")
     rows = float(np.sum(spectrum.multiplicities))
     n = check.finite("n", n)
     if n.size == 0 or n.min() <= 0 or n.max() >= rows:
@@ -58,20 +67,21 @@ def subset_learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any
             "target must have no noise_variance: the labels of a data set are what they are, got "
             f"{target.noise_variance}"
         )
-    ridge = float(check.nonnegative("ridge", ridge))
-    shifted = Spectrum(
-        np.asarray(spectrum.eigenvalues) + ridge / rows, spectrum.multiplicities, spectrum.tail
-    )
+    if float(spectrum.tail) > 0:
+        raise ValueError(f"spectrum must hold every row, and so no tail, got {spectrum.tail}")
+    ridge = float(check.nonnegative("ridge", check.finite("ridge", ridge, ndim=0)))
+    shifted = Spectrum(np.asarray(spectrum.eigenvalues) + ridge / rows, spectrum.multiplicities)
     curve = learning_curve(shifted, target, n, 0.0)
-    scale = 1 / (1 - n / rows)
+    left_out = 1 - n / rows
+    test_error, bias = curve.test_error / left_out, curve.bias / left_out**2
     return LearningCurve(
         n=n,
         ridge=np.full(n.shape, ridge),
-        test_error=curve.test_error * scale,
-        bias=curve.bias * scale,
-        variance=curve.variance * scale,
-        kappa=curve.kappa - ridge / rows,
+        test_error=test_error,
+        bias=bias,
+        variance=test_error - bias,
+        kappa=curve.kappa + ridge / rows,
         eigenvalues=spectrum.eigenvalues,
-        overfitting=curve.overfitting,
+        overfitting=curve.overfitting * left_out,
         method=f"deterministic equivalent for subsets of {rows:g} rows",
     )

@@ -12,9 +12,11 @@ matrix serve every n.
 """
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import get_blas_funcs
 
 from kerneltheory.regression.nested import NestedRegression
+
+(_trmm,) = get_blas_funcs(("trmm",), dtype=np.float64)
 
 
 def congruence(first: NestedRegression, matrix: np.ndarray, second: NestedRegression) -> np.ndarray:
@@ -35,8 +37,8 @@ def congruence(first: NestedRegression, matrix: np.ndarray, second: NestedRegres
     # (L^{-1} A L'^{-T})' = L'^{-1} A' L^{-T}.
     size = len(matrix)
     right = second.inverse_factor[:size, :size]
-    result = blas.dtrmm(1.0, right.T, matrix.T, trans_a=1, overwrite_b=1)
-    result = blas.dtrmm(1.0, first.inverse_factor.T, result, side=1, overwrite_b=1)
+    result = _trmm(1.0, right.T, matrix.T, trans_a=1, overwrite_b=1)
+    result = _trmm(1.0, first.inverse_factor.T, result, side=1, overwrite_b=1)
     return result.T
 
 
@@ -52,7 +54,7 @@ def prefix_traces(regression: NestedRegression, matrix: np.ndarray) -> np.ndarra
         >>> prefix_traces(nested, np.eye(2))
         array([0.25, 0.5 ])
     """
-    half = blas.dtrmm(1.0, regression.inverse_factor.T, matrix.T, side=1, overwrite_b=1)
+    half = _trmm(1.0, regression.inverse_factor.T, matrix.T, side=1, overwrite_b=1)
     # half' = A' L^{-T} seen from here: its columns pair with the rows of L^{-1}.
     return np.cumsum(np.einsum("ij,ij->i", regression.inverse_factor, half.T))
 
@@ -61,7 +63,8 @@ def prefix_block_sums(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the sums of first_ij second_ij over i, j <= n at every n, shape (N,).
 
     Args:
-        first, second: (N, N).
+        first: (N, N).
+        second: (N, N).
 
     Examples:
         >>> prefix_block_sums(np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones((2, 2)))

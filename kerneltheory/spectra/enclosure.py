@@ -5,22 +5,25 @@ r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls or rounded 
 
 In the angle the kernels of networks are analytic on the open interval, also where t = 1 is a
 branch point, so one pass of rigorous quadrature serves all degrees. What lies within eps of the
-poles is bounded by an enclosure of h there or, where h has a branch point, by h(1), since a positive
-definite h has its largest modulus at t = 1.
+poles is bounded by an enclosure of h in sin(theta/2) or, where that fails and for networks, by
+h(1), since a positive definite h has its largest modulus at t = 1.
 """
 
 import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import sympy
 from flint import acb, arb, ctx
+from scipy.special import gammaln, logsumexp
 
 from kerneltheory.core import check, lower
 from kerneltheory.core.enclose import integrate, interval, plus_minus
 from kerneltheory.core.errors import NotPositiveDefiniteError, PrecisionError
+from kerneltheory.core.prove import is_half_power
 from kerneltheory.kernels.kernel import Kernel, NetworkKernel, T
 from kerneltheory.spectra.spectrum import Spectrum
 from kerneltheory.sphere.harmonics import multiplicity
@@ -28,6 +31,7 @@ from kerneltheory.sphere.polynomials import gegenbauer_sequence
 
 MAX_ATTEMPTS = 8
 FLOAT_DIGITS = 17
+HALF_SINE = sympy.Symbol("y", positive=True)
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,27 @@ class CertifiedSpectrum:
     dim: int
     digits: int
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the balls as exact integers."""
+        balls = tuple(map(lower.ball_to_integers, (*self.eigenvalues, self.tail)))
+        return _restore, (balls, self.multiplicities, self.dim, self.digits)
+
     def round(self) -> Spectrum:
-        """The float64 Spectrum of the midpoints."""
+        """The float64 Spectrum of the midpoints.
+
+        Raises:
+            PrecisionError: if an eigenvalue or a multiplicity is out of float64's range.
+        """
+        smallest = float(np.finfo(float).tiny)
+        for degree, ball in enumerate(self.eigenvalues):
+            if not (ball.is_zero() or ball > smallest):
+                raise PrecisionError(
+                    f"the eigenvalue {ball.str(3)} of degree {degree} underflows float64; ask for "
+                    f"max_degree below {degree} or use certified_spectrum"
+                )
         return Spectrum(
             np.array([lower.to_float(ball) for ball in self.eigenvalues]),
-            np.array([float(count) for count in self.multiplicities]),
+            np.array([_as_float(degree, n) for degree, n in enumerate(self.multiplicities)]),
             tail=max(lower.to_float(self.tail), 0.0),
             dim=self.dim,
             method="certified quadrature in the angle",
@@ -61,11 +81,30 @@ class CertifiedSpectrum:
 
     def __str__(self) -> str:
         rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
-        for degree, (count, ball) in enumerate(zip(self.multiplicities, self.eigenvalues)):
+        for degree, (count, ball) in enumerate(
+            zip(self.multiplicities, self.eigenvalues, strict=True)
+        ):
             rows.append(f"{degree:>6}  {count:>14}  {ball.str(self.digits)}")
         return "\n".join(rows)
 
     __repr__ = __str__
+
+
+def _as_float(degree: int, multiplicity: int) -> float:
+    try:
+        return float(multiplicity)
+    except OverflowError:
+        raise PrecisionError(
+            f"the multiplicity of degree {degree} overflows float64; ask for max_degree below "
+            f"{degree}"
+        ) from None
+
+
+def _restore(
+    balls: tuple[Any, ...], multiplicities: tuple[int, ...], dim: int, digits: int
+) -> CertifiedSpectrum:
+    *eigenvalues, tail = map(lower.ball_from_integers, balls)
+    return CertifiedSpectrum(tuple(eigenvalues), multiplicities, tail, dim, digits)
 
 
 def certified_spectrum(
@@ -74,7 +113,8 @@ def certified_spectrum(
     """Eigenvalues of a dot-product kernel on S^{d-1} as balls that provably contain them.
 
     Args:
-        kernel: a network kernel, or a dot-product kernel that is positive definite on S^{d-1}.
+        kernel: a network kernel, or a dot-product kernel that is positive definite on S^{d-1}. The
+            certificate rests on that, as |h| <= h(1), where h cannot be enclosed at a pole.
         dim: d >= 2.
         max_degree: the highest degree, at least 0.
         digits: relative accuracy of each eigenvalue that is not zero.
@@ -91,9 +131,9 @@ def certified_spectrum(
         >>> from kerneltheory.kernels.kernel import nngp
         >>> certified_spectrum(nngp(relu, 1, weight_variance=2), 3, 3, digits=10)
         degree    multiplicity  eigenvalue
-             0               1  [0.7500000000 +/- 1e-19]
-             1               3  [0.3333333333 +/- 3.34e-11]
-             2               5  [0.04687500000 +/- 1e-19]
+             0               1  [0.7500000000 +/- ...]
+             1               3  [0.3333333333 +/- ...]
+             2               5  [0.04687500000 +/- ...]
              3               7  0
     """
     dim = check.integer("dim", dim, minimum=2)
@@ -179,18 +219,22 @@ def _checked(
 def _expected_exponent(kernel: Kernel, dim: int, max_degree: int, zeros: set[int]) -> int:
     r"""A power of ten near the smallest eigenvalue, to begin with.
 
-    From the leading term :math:`\Gamma(d/2) a_k k! / (2^k \Gamma(k + d/2))` of the positive series.
+    From the first terms of
+    :math:`\lambda_k = \Gamma(d/2) \sum_j a_{k+2j} (k+2j)!/(2^{k+2j} j!\,\Gamma(k+j+d/2))`. For a
+    kernel that is singular at t = 1 the first alone would be far too small.
     """
-    coefficients = kernel.taylor_coefficients(max_degree + 1)
-    degrees = [k for k in range(max_degree + 1) if k not in zeros and coefficients[k] > 0]
-    logs = [
-        math.log(coefficients[k])
-        + math.lgamma(k + 1)
-        - k * math.log(2)
-        - sum(math.log(dim / 2 + j) for j in range(k))
-        for k in degrees
+    coefficients = np.maximum(kernel.taylor_coefficients(3 * max_degree + 64), 0.0)
+    with np.errstate(divide="ignore"):
+        logs = np.log(coefficients)
+    logs += gammaln(np.arange(len(logs)) + 1.0) - np.arange(len(logs)) * math.log(2)
+    estimates = [
+        logsumexp(logs[k::2] - gammaln(j + 1) - gammaln(k + j + dim / 2)) + gammaln(dim / 2)
+        for k in range(max_degree + 1)
+        if k not in zeros
+        for j in [np.arange(len(logs[k::2]), dtype=float)]
     ]
-    return math.floor(min(logs, default=0.0) / math.log(10))
+    finite = [float(value) for value in estimates if np.isfinite(value)]
+    return math.floor(min(finite, default=0.0) / math.log(10))
 
 
 def _proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
@@ -206,7 +250,8 @@ def _proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
             wrong = 1 if kernel.activation.parity == 1 else 0
             zeros = set(range(wrong, max_degree + 1, 2))
         return zeros
-    h = kernel.formula.rhs
+    # asin(-t) is -asin(t) to sympy; acos(-t) stays as it is.
+    h: Any = kernel.formula.rhs.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
     for parity, sign in ((0, 1), (1, -1)):
         part = sympy.expand(h + sign * h.subs(T, -T))
         if part.is_polynomial(T):
@@ -217,13 +262,13 @@ def _proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
     return zeros
 
 
-def _polynomial_eigenvalue(h: sympy.Expr, dim: int, degree: int) -> sympy.Expr:
+def _polynomial_eigenvalue(h: Any, dim: int, degree: int) -> Any:
     r"""The terminating series, exactly.
 
     .. math:: \lambda_k = \sum_j \frac{a_{k+2j}\,(k + 2j)!}{2^{k+2j}\,j!\,(d/2)_{k+j}}
     """
     half = sympy.Rational(dim, 2)
-    total: sympy.Expr = sympy.Integer(0)
+    total: Any = sympy.Integer(0)
     for (power,), coefficient in sympy.Poly(h, T).terms():
         j, odd = divmod(power - degree, 2)
         if j >= 0 and not odd:
@@ -277,14 +322,32 @@ def _pole_bound(kernel: Kernel, cut: arb) -> arb:
 
     Only what is positive definite is bounded by h(1); any other h is enclosed where it can be.
     """
-    at_one, near = kernel.ball_at_one(), acb(interval(arb(0), cut))
+    at_one, half = kernel.ball_at_one(), interval(arb(0), (cut / 2).sin())
     total = arb(0)
-    for angle in (near, arb.pi() - near):
-        bound = arb("inf")
+    for pole in (1, -1):
+        bound = arb("nan")
         if not isinstance(kernel, NetworkKernel):
-            bound = arb(kernel.enclose_at_angle(angle).abs_upper())
+            near = lower.to_balls((HALF_SINE,), _near_pole(kernel, pole))
+            bound = arb(arb(near(half)).abs_upper())
         total += bound if bound.is_finite() else at_one
     return total
+
+
+@functools.lru_cache(maxsize=64)
+def _near_pole(kernel: Kernel, pole: int) -> Any:
+    """H at t = +-(1 - 2 y^2), y = sin(theta/2), where most branch points at the pole are gone."""
+    y, h = HALF_SINE, kernel.formula.rhs
+    cosine = 1 - 2 * y**2
+
+    def arc_sine(argument: Any) -> Any:
+        for sign in (1, -1):
+            if sympy.expand(argument - sign * cosine) == 0:
+                return sign * (sympy.pi / 2 - 2 * sympy.asin(y))
+        return sympy.asin(argument)
+
+    h: Any = h.subs(T, pole * cosine).replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
+    h = h.replace(sympy.asin, arc_sine)
+    return h.replace(is_half_power, lambda node: sympy.factor(node.base) ** node.exp)
 
 
 def _convert(value: Fraction) -> arb:

@@ -4,7 +4,7 @@ The recurrence is written once for any arithmetic that has + - *: Python and sym
 numpy and jax arrays, real and complex balls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -24,7 +24,9 @@ def recurrence(dim: int, degree: int) -> tuple[Fraction, Fraction]:
     )
 
 
-def gegenbauer_sequence(dim: int, t: Any, max_degree: int, convert=float) -> Iterator[Any]:
+def gegenbauer_sequence(
+    dim: int, t: Any, max_degree: int, convert: Callable[[Fraction], Any] = float
+) -> Iterator[Any]:
     """Yield P_0(t), P_1(t), ..., P_max_degree(t) on S^{d-1}.
 
     Args:
@@ -43,7 +45,7 @@ def gegenbauer_sequence(dim: int, t: Any, max_degree: int, convert=float) -> Ite
         yield current
 
 
-def gegenbauer(dim: int, degree: int, t: Any, convert=float) -> Any:
+def gegenbauer(dim: int, degree: int, t: Any, convert: Callable[[Fraction], Any] = float) -> Any:
     r"""Gegenbauer polynomial of S^{d-1} normalised to :math:`P_k(1) = 1`.
 
     The addition theorem reads

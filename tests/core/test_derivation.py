@@ -23,8 +23,7 @@ r = sympy.Symbol("r", real=True)
         sympy.sqrt(p * q) - sympy.sqrt(p) * sympy.sqrt(q),
         sympy.sqrt(4 * p * q - 4 * r**2) - 2 * sympy.sqrt(p * q - r**2),
         sympy.sqrt(p / q) - sympy.sqrt(p * q) / q,
-        (p * q - r**2) ** sympy.Rational(-3, 2) * (p * q - r**2)
-        - 1 / sympy.sqrt(p * q - r**2),
+        (p * q - r**2) ** sympy.Rational(-3, 2) * (p * q - r**2) - 1 / sympy.sqrt(p * q - r**2),
         sympy.diff(sympy.asin(r / sympy.sqrt(p * q)), r) - 1 / sympy.sqrt(p * q - r**2),
         sympy.asin(r / sympy.sqrt(p)) * sympy.sqrt(p) * sympy.sqrt(q)
         - sympy.asin(r / sympy.sqrt(p)) * sympy.sqrt(p * q),

@@ -16,7 +16,10 @@ from kerneltheory.core.errors import LoweringError
 x = sympy.Symbol("x", real=True)
 EXPRESSIONS = [
     *(getattr(sympy, name)(x) for name in sorted(lower.NUMERIC_FUNCTIONS)),
-    x**-3, x ** sympy.Rational(5, 2), x ** sympy.Rational(-2, 3), sympy.pi * x + sympy.E,
+    x**-3,
+    x ** sympy.Rational(5, 2),
+    x ** sympy.Rational(-2, 3),
+    sympy.pi * x + sympy.E,
 ]
 
 
@@ -34,7 +37,9 @@ def test_three_arithmetics_agree_with_mpmath(expression):
     assert value == pytest.approx(float(truth), rel=8 * 2**-52)
 
 
-@pytest.mark.parametrize("value", [2, 0.5, Fraction(1, 3), np.float32(0.1), np.int64(3), sympy.S(7)])
+@pytest.mark.parametrize(
+    "value", [2, 0.5, Fraction(1, 3), np.float32(0.1), np.int64(3), sympy.S(7)]
+)
 def test_exact_does_not_round(value):
     exact = lower.exact("w", value)
     assert isinstance(exact, sympy.Rational)
@@ -97,6 +102,17 @@ def test_power_series_of_balls():
     # sum_n (sum_{m <= n} 2^m / m!) x^n
     for k, value in enumerate([1, 3, 5, sympy.Rational(19, 3)]):
         assert series[k].overlaps(arb(lower.to_fmpq(sympy.Rational(value))))
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
+def test_every_function_has_a_power_series(expression):
+    with ctx.workdps(40):
+        point = arb(3) / 7
+        series = lower.to_balls((x,), expression)(arb_series([point, 1], prec=4))
+        for order in range(4):
+            derivative = sympy.diff(expression, x, order).subs(x, sympy.Rational(3, 7))
+            truth = str(sympy.N(derivative / sympy.factorial(order), 30))
+            assert abs(series[order] - arb(truth)) < 1e-25
 
 
 def test_rounding_to_float_is_to_nearest():

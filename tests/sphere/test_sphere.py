@@ -3,13 +3,13 @@
 from fractions import Fraction
 
 import numpy as np
+import problems
 import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import eval_gegenbauer, sph_harm_y
 
-import problems
 from kerneltheory.sphere.harmonics import cumulative_multiplicity, multiplicity
 from kerneltheory.sphere.polynomials import gegenbauer, gegenbauer_sequence, power_coefficients
 from kerneltheory.sphere.quadrature import cosine_quadrature
