@@ -1,4 +1,4 @@
-"""The command line: `python -m kerneltheory reproduce`."""
+"""The command line: `python -m kerneltheory verify` and `python -m kerneltheory reproduce`."""
 
 import argparse
 import sys
@@ -12,6 +12,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="The theory of wide networks as kernels, checked by experiment.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    verify = commands.add_parser(
+        "verify", help="verify every derivation that the package states, and print its status"
+    )
+    verify.add_argument("--digits", type=_digits, default=30, help="digits of each certificate")
     reproduce = commands.add_parser(
         "reproduce", help="simulate, compare with theory, print the table and draw the figure"
     )
@@ -23,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        if options.command == "verify":
+            return _verify(options.digits)
         return _reproduce(options.output, options.scale)
     except KeyboardInterrupt:
         print("interrupted; no figure was changed", file=sys.stderr)
@@ -42,6 +48,33 @@ def _reproduce(output: str, scale: float) -> int:
     for path in save(draw(result), Path(output) / "headline.png", Path(output) / "headline.pdf"):
         print(f"wrote {path}")
     return 0
+
+
+def _verify(digits: int) -> int:
+    from tqdm import tqdm
+
+    from kerneltheory.core.errors import DerivationError
+    from kerneltheory.registry import stated_derivations
+
+    failed = 0
+    for make in tqdm(list(stated_derivations()), desc="verify", delay=2, leave=False):
+        try:
+            derivation = make()
+            statuses = dict.fromkeys(derivation.verify(digits).statuses[2:])
+            line = f"{', '.join(statuses):<36}{derivation.result.name}"
+            tqdm.write(f"{line:<84}{derivation.result.reference}")
+        except DerivationError as error:
+            failed += 1
+            tqdm.write(f"FALSE: {error}")
+    print(f"{failed} false" if failed else "every derivation holds")
+    return 1 if failed else 0
+
+
+def _digits(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"digits must be at least 1, got {text}")
+    return value
 
 
 def _fraction(text: str) -> float:

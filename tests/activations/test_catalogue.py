@@ -1,0 +1,158 @@
+"""Every entry of the catalogue: its dual against quadrature, the literature and its certificate."""
+
+import numpy as np
+import pytest
+import sympy
+
+from kerneltheory.activations.activation import X
+from kerneltheory.activations.catalogue import (
+    CATALOGUE,
+    absolute,
+    exponential,
+    gabor,
+    gaussian,
+    hermite,
+    leaky_relu,
+    monomial,
+    polynomial,
+    rbf_feature,
+    rectified_monomial,
+    relu,
+    scaled_erf,
+    sigmoid_erf,
+    sign,
+    sin,
+    sine,
+    step,
+)
+from kerneltheory.activations.derive import RHO, derive_dual, dual
+from kerneltheory.core.errors import DivergentError
+from kerneltheory.core.prove import is_zero
+from kerneltheory.kernels.kernel import nngp, ntk
+
+by_name = pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
+
+
+@by_name
+def test_every_derivation_is_verified(phi):
+    derive_dual(phi).verify(digits=12)
+
+
+@by_name
+@pytest.mark.parametrize("rho", [-0.9, 0.3, 0.8])
+def test_dual_is_the_gaussian_expectation(phi, rho):
+    """Polar coordinates turn E[phi(u) phi(v)] into a smooth radial integral between kinks."""
+    function = sympy.lambdify(X, phi.expression.rewrite(sympy.Heaviside), ["scipy", "numpy"])
+    radius, weight = np.polynomial.legendre.leggauss(300)
+    radius, weight = 7 * (radius + 1), 7 * weight
+    # u = r cos a and v = r cos(a - b), rho = cos b: kinks at 0 lie on rays of constant a.
+    b = np.arccos(rho)
+    kinks = np.unique(
+        np.mod([np.pi / 2, 3 * np.pi / 2, b + np.pi / 2, b + 3 * np.pi / 2], 2 * np.pi)
+    )
+    total = 0.0
+    for low, high in zip(kinks, [*kinks[1:], kinks[0] + 2 * np.pi], strict=True):
+        angle, factor = np.polynomial.legendre.leggauss(60)
+        angle, factor = (low + high) / 2 + (high - low) / 2 * angle, (high - low) / 2 * factor
+        u = radius[:, None] * np.cos(angle)
+        v = radius[:, None] * np.cos(angle - b)
+        values = function(u) * function(v) * (radius * np.exp(-(radius**2) / 2))[:, None]
+        total += weight @ values @ factor / (2 * np.pi)
+    # The radial cut at 14 leaves e^{-98} times at most e^{28}; the rest is rounding of the sum.
+    scale = float(dual(phi)(1.0))
+    assert float(dual(phi)(rho)) == pytest.approx(total, abs=1e-11 * max(scale, 1))
+
+
+LITERATURE = {
+    # Cho and Saul (2009); theta = acos(rho).
+    step: (sympy.pi - sympy.acos(RHO)) / (2 * sympy.pi),
+    relu: (sympy.sqrt(1 - RHO**2) + RHO * (sympy.pi - sympy.acos(RHO))) / (2 * sympy.pi),
+    rectified_monomial(2): (
+        3 * RHO * sympy.sqrt(1 - RHO**2) + (1 + 2 * RHO**2) * (sympy.pi - sympy.acos(RHO))
+    )
+    / (2 * sympy.pi),
+    # van Vleck and Middleton (1966), the arcsine law.
+    sign: 2 * sympy.asin(RHO) / sympy.pi,
+    # Daniely, Frostig and Singer (2016).
+    hermite(4): RHO**4,
+    hermite(7): RHO**7,
+    sin: sympy.exp(-1) * sympy.sinh(RHO),
+    exponential(2): sympy.exp(4 + 4 * RHO),
+    # Rahimi and Recht (2007): exp(-gamma |x - z|^2) at |x - z|^2 = 2 - 2 rho.
+    rbf_feature(sympy.Rational(3, 4)): sympy.exp(-sympy.Rational(3, 2) * (1 - RHO)),
+    # Williams (1996).
+    gaussian(1): 1 / sympy.sqrt(9 - 4 * RHO**2),
+    scaled_erf(sympy.Rational(1, 2)): 2 * sympy.asin(RHO / 3) / sympy.pi,
+    sigmoid_erf: sympy.Rational(1, 4) + sympy.asin(RHO / 2) / (2 * sympy.pi),
+    # Isserlis (1918): E[u^3 v^3] = 9 rho + 6 rho^3.
+    monomial(3): 9 * RHO + 6 * RHO**3,
+}
+
+
+@pytest.mark.parametrize("phi", LITERATURE, ids=lambda phi: phi.name)
+def test_dual_is_that_of_the_literature(phi):
+    expected = LITERATURE[phi].rewrite(sympy.asin)
+    assert is_zero(sympy.expand(dual(phi).rhs.rewrite(sympy.exp) - expected.rewrite(sympy.exp)))
+
+
+def test_two_slopes_are_sums_of_relu_and_its_mirror_image():
+    """phi(x) = relu(x) - a relu(-x), so the dual is (1 + a^2) relu(rho) - 2 a relu(-rho)."""
+    a = sympy.Rational(3, 10)
+    reflected = dual(relu).rhs.subs(RHO, -RHO)
+    expected = (1 + a**2) * dual(relu).rhs - 2 * a * reflected
+    assert is_zero(dual(leaky_relu(a)).rhs - expected)
+    assert is_zero(dual(leaky_relu(-1)).rhs - dual(absolute).rhs)
+
+
+def test_a_quarter_period_turns_sine_into_cosine_up_to_the_even_part():
+    """sin(w x + p) = cos(p) sin(w x) + sin(p) cos(w x), whose parities do not mix."""
+    p = sympy.Rational(1, 3)
+    expected = sympy.exp(-4) * (
+        sympy.cos(p) ** 2 * sympy.sinh(4 * RHO) + sympy.sin(p) ** 2 * sympy.cosh(4 * RHO)
+    )
+    found = dual(sine(2, p))
+    for rho in (-0.7, 0.1, 0.9):
+        assert float(found(rho)) == pytest.approx(float(expected.subs(RHO, rho)), rel=1e-14)
+
+
+@by_name
+@pytest.mark.parametrize("depth", [1, 3])
+def test_kernels_of_every_entry_agree_in_both_arithmetics(phi, depth):
+    kernels = [nngp(phi, depth, weight_variance=1, bias_variance=0.25)]
+    if phi in (step, sign):
+        with pytest.raises(DivergentError, match="NTK"):
+            ntk(phi, depth, weight_variance=1, bias_variance=0.25)
+    else:
+        kernels.append(ntk(phi, depth, weight_variance=1, bias_variance=0.25))
+    for kernel in kernels:
+        if not np.isfinite(kernel.trace) or kernel.trace > 1e100:
+            continue  # polynomials of high degree explode with depth; float64 has no scale for them
+        from flint import arb, ctx
+
+        with ctx.workdps(60):
+            for t in (-0.75, 0.125, 0.875):
+                ball = kernel.on_balls(arb(t))
+                assert float(kernel(t)) == pytest.approx(
+                    float(ball.mid()), abs=1e-12 * kernel.trace
+                )
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "name"),
+    [
+        (leaky_relu, ("a",), "slope"),
+        (rectified_monomial, (-1,), "power"),
+        (monomial, (0,), "power"),
+        (polynomial, (1,), "coefficients"),
+        (hermite, (0,), "degree"),
+        (scaled_erf, (0,), "scale"),
+        (sine, (0,), "frequency"),
+        (exponential, (0,), "rate"),
+        (gaussian, (-1,), "decay"),
+        (gabor, (1, 0), "frequency"),
+        (rbf_feature, (0,), "gamma"),
+    ],
+)
+def test_bad_parameters_are_named(make, arguments, name):
+    with pytest.raises((TypeError, ValueError), match=name):
+        make(*arguments)
