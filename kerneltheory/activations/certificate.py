@@ -3,12 +3,13 @@
 import math
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation
-from kerneltheory.activations.hermite import certified_hermite_coefficients
+from kerneltheory.activations.hermite import certified_end, certified_hermite_coefficients
 from kerneltheory.core import lower
 from kerneltheory.core.derivation import Evidence
 from kerneltheory.core.enclose import plus_minus
@@ -27,7 +28,8 @@ class HermiteCertificate(Evidence):
 
     Both sides are analytic for \|c\| < 1, so agreement is checked at random rational points with
     \|c\| <= 1/2, where the terms left out are bounded by the missing mass
-    :math:`R(q) = E[\phi^2] - \sum_n a_n(q)^2` of both variances.
+    :math:`R(q) = E[\phi^2] - \sum_n a_n(q)^2` of both variances. The formula itself is also checked
+    at unit variance and c = 1 and -1, against one-dimensional integrals.
     """
 
     phi: Activation
@@ -36,20 +38,28 @@ class HermiteCertificate(Evidence):
 
     def verify(self, digits: int) -> str:
         """Compare formula and series at every point."""
-        for q1, q2, k12 in self.points():
-            left = self.formula.certified(q1, q2, k12, digits=digits + 5)
-            right = self.series(q1, q2, k12, digits)
-            if not left.overlaps(right):
-                raise DerivationError(
-                    f"at q1 = {q1}, q2 = {q2}, k12 = {k12} the formula gives {left.str(15)} and "
-                    f"the Hermite series of {self.phi.name} gives {right.str(15)}"
-                )
-            if not max(left.rad(), right.rad()) < arb(10) ** -digits:
-                raise DerivationError(
-                    f"at q1 = {q1}, q2 = {q2}, k12 = {k12} the enclosures are too wide to certify "
-                    f"{digits} digits: {left.str(15)} and {right.str(15)}"
-                )
+        for point in self.points():
+            self._compare(point, self.series(*point, digits), "Hermite series", digits)
+        if self.derivative == 0:
+            for end in (1, -1):
+                point = (sympy.Integer(1), sympy.Integer(1), sympy.Integer(end))
+                expected = certified_end(self.phi, end == -1, digits)
+                self._compare(point, expected, "integral", digits)
         return f"certified to {digits} digits"
+
+    def _compare(self, point: tuple[Any, Any, Any], expected: arb, name: str, digits: int) -> None:
+        found = self.formula.certified(*point, digits=digits + 5)
+        place = f"at q1 = {point[0]}, q2 = {point[1]}, k12 = {point[2]}"
+        if not found.overlaps(expected):
+            raise DerivationError(
+                f"{place} the formula gives {found.str(15)} and the {name} of {self.phi.name} "
+                f"gives {expected.str(15)}"
+            )
+        if not max(found.rad(), expected.rad()) < arb(10) ** -digits:
+            raise DerivationError(
+                f"{place} the enclosures are too wide to certify {digits} digits: "
+                f"{found.str(15)} and {expected.str(15)}"
+            )
 
     def points(self) -> list[tuple[sympy.Rational, sympy.Rational, sympy.Rational]]:
         """Unit variances and random ones; the roots of q1 and q2 are rational, so c is too."""

@@ -67,7 +67,7 @@ def _certified(
     with ctx.workdps(digits + 15):
         root = arb(lower.to_fmpq(variance)).sqrt()
         tolerance = arb(10) ** -(digits + 6)
-        cut = arb(math.ceil(math.sqrt(8 * math.log(10) * (digits + 12))) + 6)
+        cut = _cut(digits)
         total = [plus_minus(_tail(phi, root, cut))] * count
         total.append(plus_minus(_tail(phi, root, cut, squared=True)))
         for sign in (1, -1):
@@ -81,6 +81,41 @@ def _certified(
             )
             total = [a + b for a, b in zip(total, piece, strict=True)]
         return tuple(total[:-1]), total[-1]
+
+
+@functools.lru_cache(maxsize=256)
+def certified_end(phi: Activation, mirrored: bool, digits: int) -> arb:
+    r"""Ball around :math:`E[\phi(z)^2]`, or, mirrored, :math:`E[\phi(z)\phi(-z)]`.
+
+    The dual activation at rho = 1 and at rho = -1, by one-dimensional integration.
+    """
+    with ctx.workdps(digits + 15):
+        cut = _cut(digits)
+        total = plus_minus(_tail(phi, arb(1), cut, squared=True))
+        for sign in (1, -1):
+            other = -sign if mirrored else sign
+            factors = ((sign, _half_line(phi, sign)), (other, _half_line(phi, other)))
+            value = functools.partial(_product, factors)
+            (piece,) = integrate(
+                lambda z, value=value: [arb(value(z))],
+                lambda z, value=value: arb(acb(value(z)).abs_upper()),
+                arb(0),
+                cut,
+                arb(10) ** -(digits + 6),
+            )
+            total += piece
+        return total
+
+
+def _product(factors: Any, z: Any) -> Any:
+    """The density at z times phi at s z for the signs s."""
+    (first, here), (second, there) = factors
+    density = (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
+    return density * here(first * z) * there(second * z)
+
+
+def _cut(digits: int) -> arb:
+    return arb(math.ceil(math.sqrt(8 * math.log(10) * (digits + 12))) + 6)
 
 
 def _half_line(phi: Activation, sign: int):

@@ -145,7 +145,7 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
         base, order = factor.as_base_exp()
         if factor == 1:
             continue
-        if isinstance(factor, sympy.exp) and factor.args[0].is_polynomial(X):
+        if factor.func == sympy.exp and factor.args[0].is_polynomial(X):
             exponent += factor.args[0]
         elif base == X and order.is_Integer and order >= 0:
             power += int(order)

@@ -22,7 +22,13 @@ def elementwise(profile: Callable[[Any], Any], at_one: float, cosines: Any) -> A
 
 @functools.partial(jax.jit, static_argnums=0)
 def _elementwise(profile: Callable[[Any], Any], at_one: float, cosines: Any) -> Any:
-    return jnp.where(cosines == 1, jnp.asarray(at_one, cosines.dtype), profile(cosines))
+    values = profile(cosines)
+    return replace_value(values, jnp.where(cosines == 1, jnp.asarray(at_one, values.dtype), values))
+
+
+def replace_value(value: Any, better: Any) -> Any:
+    """`better`, a correction of `value` within rounding, with the derivative of `value`."""
+    return jax.lax.stop_gradient(better) + (value - jax.lax.stop_gradient(value))
 
 
 def gram_matrix(

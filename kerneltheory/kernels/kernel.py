@@ -20,7 +20,7 @@ from kerneltheory.core.formula import Formula
 from kerneltheory.core.records import is_concrete
 from kerneltheory.kernels import recursion
 from kerneltheory.kernels.centred import Centred, centred_cosine
-from kerneltheory.kernels.gram import elementwise, gram_matrix
+from kerneltheory.kernels.gram import elementwise, gram_matrix, replace_value
 from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, symbolic_maps
 
 T = sympy.Symbol("t", real=True)
@@ -364,7 +364,8 @@ def _safe_profile(kernel: DotProductKernel) -> Any:
     function = lower.to_jax((T,), kernel.expression)
 
     def profile(t: Any) -> Any:
-        return jnp.broadcast_to(function(jnp.clip(t, -1, 1)), t.shape)
+        inside = replace_value(t, jnp.clip(t, -1, 1))
+        return jnp.broadcast_to(function(inside), t.shape)
 
     return profile
 

@@ -15,6 +15,7 @@ from kerneltheory.core import lower
 from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.centred import Centred
+from kerneltheory.kernels.gram import replace_value
 from kerneltheory.kernels.recursion import LayerMaps, repeat
 
 UNROLLED = 8
@@ -92,13 +93,43 @@ def _centred_slope(slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def numeric_maps(phi: Activation) -> LayerMaps[Any]:
-    """Layer maps on arrays."""
+    """Layer maps on arrays, with their exact derivatives."""
     value, slope, variance, variance_slope = (
         _lowered(lower.to_jax, formula) for formula in _formulas(phi)
     )
+    curvature = _lowered(lower.to_jax, correlation_dual(phi, 2))
+    slope = _with_derivative(slope, curvature)
+    value = _with_derivative(value, slope)
     return LayerMaps(
         value, slope, variance, variance_slope, jnp.sqrt, rounded_correlation, compiled_repeat
     )
+
+
+def _with_derivative(function: Callable, derivative: Callable) -> Callable:
+    """A map of (q1, q2, c) whose derivative in c is the lowered exact one.
+
+    Differentiating the lowered map instead gives NaN at c = +-1, where roots of 1 - c^2 cancel.
+    Where the exact derivative is infinite, as that of the slope of relu at coincident inputs, the
+    map has the kink of a distance: its derivative along the inputs averages to 0.
+    """
+
+    def evaluate(q1: Any, q2: Any, c: Any) -> Any:
+        result = function(q1, q2, c)
+        shape = jnp.broadcast_shapes(jnp.shape(q1), jnp.shape(q2), jnp.shape(c))
+        return jnp.broadcast_to(jnp.asarray(result, jnp.result_type(c)), shape)
+
+    def derive(primals: Any, tangents: Any) -> Any:
+        (q1, q2, c), (dq1, dq2, dc) = primals, tangents
+        result, along_variances = jax.jvp(
+            lambda first, second: evaluate(first, second, c), (q1, q2), (dq1, dq2)
+        )
+        by_correlation = derivative(q1, q2, c) * jnp.sqrt(q1) * jnp.sqrt(q2)
+        by_correlation = jnp.where(jnp.isfinite(by_correlation), by_correlation, 0)
+        return result, along_variances + by_correlation * dc
+
+    differentiable = jax.custom_jvp(evaluate)
+    differentiable.defjvp(derive)
+    return differentiable
 
 
 def compiled_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
@@ -126,5 +157,6 @@ def rounded_correlation(c: Any) -> Any:
     An angle below sqrt(8 eps) is not resolved by its cosine, and coincident inputs must give the
     diagonal exactly.
     """
-    c = jnp.clip(c, -1, 1)
-    return jnp.where(1 - c < 4 * jnp.finfo(c.dtype).eps, jnp.ones_like(c), c)
+    clipped = jnp.clip(c, -1, 1)
+    near = 1 - clipped < 4 * jnp.finfo(clipped.dtype).eps
+    return replace_value(c, jnp.where(near, jnp.ones_like(clipped), clipped))

@@ -285,3 +285,38 @@ def test_representations():
     smooth = dot_product_kernel(sympy.exp(t) / 3)
     assert eval(repr(smooth), {"dot_product_kernel": dot_product_kernel, "exp": sympy.exp, "t": t})
     assert dot_product_kernel(sympy.exp(sympy.Symbol("u"))) == dot_product_kernel(sympy.exp(t))
+
+
+# --- derivatives ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("phi", [relu, erf], ids=lambda phi: phi.name)
+@pytest.mark.parametrize("make", [nngp, ntk])
+def test_gradient_is_the_exact_derivative(make, phi, depth):
+    kernel = make(phi, depth, weight_variance=2)
+    exact = kernel.formula.diff(kernel.formula.args[0])
+    with jax.enable_x64(True):
+        for t in (-0.75, 0.25, 0.875):
+            expected = float(exact.certified(t, digits=20).mid())
+            assert float(jax.grad(kernel)(t)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_gradient_at_coincident_inputs(depth):
+    """dK/dt = w^(L+1) prod T'(q, q, q): each relu layer at w = 2 gives w T' = 1, and dK0/dt = 2."""
+    with jax.enable_x64(True):
+        slope = float(jax.grad(nngp(relu, depth, weight_variance=2))(1.0))
+        assert slope == pytest.approx(2, rel=1e-14)
+        # The slope of relu's NTK is infinite there, a cone in the inputs: no NaN comes out.
+        assert np.isfinite(jax.grad(ntk(relu, depth, weight_variance=2))(1.0))
+
+
+def test_gradient_through_a_gram_matrix_with_repeated_rows_is_finite_and_symmetric():
+    rows = np.random.default_rng(3).standard_normal((4, 3))
+    rows[1] = rows[0]
+    kernel = ntk(relu, 3, weight_variance=2)
+    with jax.enable_x64(True):
+        found = jax.grad(lambda X: jax.numpy.sum(kernel.gram(X) ** 2))(jax.numpy.asarray(rows))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
