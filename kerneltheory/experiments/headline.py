@@ -11,7 +11,8 @@ from kerneltheory.activations.catalogue import erf, relu
 from kerneltheory.experiments.compare import Comparison, compare
 from kerneltheory.experiments.simulate import MIN_TRIALS, simulate
 from kerneltheory.experiments.subsets import simulate_subsets
-from kerneltheory.kernels.kernel import Kernel, dot_product_kernel, nngp, ntk
+from kerneltheory.kernels.base import Kernel
+from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.learning.high_order import high_order_curve

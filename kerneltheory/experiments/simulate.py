@@ -24,7 +24,7 @@ from kerneltheory.core import check
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.experiments.statistics import TrialTable
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial, Problem, zonal_weights
-from kerneltheory.kernels.kernel import Kernel
+from kerneltheory.kernels.base import Kernel
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import effective_ridge, truncation_share
 from kerneltheory.regression.factor import scalar_ridge

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kerneltheory.kernels.kernel import Kernel
+from kerneltheory.kernels.base import Kernel
 from kerneltheory.regression.averages import congruence, prefix_block_sums, prefix_traces
 from kerneltheory.regression.nested import NestedRegression
 from kerneltheory.spectra.spectrum import Spectrum, Target

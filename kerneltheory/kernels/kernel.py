@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,116 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
-from flint import acb, arb, arb_series, ctx
+from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
-from kerneltheory.core.records import is_concrete
 from kerneltheory.kernels import recursion
-from kerneltheory.kernels.centred import Centred, centred_cosine
-from kerneltheory.kernels.gram import elementwise, gram_matrix, replace_value
+from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
+from kerneltheory.kernels.centred import Centred
+from kerneltheory.kernels.gram import gram_matrix, replace_value
 from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, symbolic_maps
 
-T = sympy.Symbol("t", real=True)
-# A cosine of rows of a few thousand columns is computed to this many units of rounding.
-ROUNDING = 64
 MAX_OPERATIONS = 2000
-# What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
-# with large weights loses most.
-BITS_PER_LAYER = 32
-
-
-class Kernel(ABC):
-    """A positive definite function h of the cosine t between two inputs.
-
-    Calling it gives h(t); `gram` gives Gram matrices; `formula` the exact h where it is small.
-    """
-
-    @property
-    @abstractmethod
-    def formula(self) -> Formula:
-        """H as an exact Formula in t."""
-
-    @abstractmethod
-    def gram(self, X: Any, Z: Any | None = None) -> Any:
-        """Gram matrix of the rows of X with those of Z (or of X itself)."""
-
-    @abstractmethod
-    def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real ball, a power series of balls or a centred form."""
-
-    @abstractmethod
-    def ball_at_one(self) -> arb:
-        """Enclosure of h(1) at flint's current precision."""
-
-    @property
-    @abstractmethod
-    def profile(self) -> Any:
-        """H as a function of arrays; the same function object for equal kernels."""
-
-    @property
-    def layers(self) -> int:
-        """How many times a function is composed with the cosine."""
-        return 1
-
-    def __call__(self, t: Any) -> Any:
-        """h(t) elementwise for cosines t in [-1, 1]; exact at t = 1.
-
-        What rounding puts just outside [-1, 1], as in X @ X.T, counts as the end.
-
-        Raises:
-            ValueError: if a cosine lies outside [-1, 1] or is not finite. Inside jax
-                transformations, where values are not known, the nearer end is taken.
-        """
-        if not isinstance(t, jax.Array):
-            t = check.finite("t", t)
-        if is_concrete(t) and np.size(t):
-            furthest = float(np.abs(np.asarray(t)).max())
-            if not furthest <= 1 + ROUNDING * float(np.finfo(t.dtype).eps):
-                raise ValueError(f"t must hold cosines in [-1, 1], got one of size {furthest}")
-            if furthest > 1:
-                t = t.clip(-1, 1)
-        return elementwise(self.profile, self.trace, t)
-
-    def enclose_at_angle(self, angle: acb) -> acb:
-        """Enclosure of h(cos angle) on a complex ball, not finite unless it is analytic there."""
-        value = self.on_balls(centred_cosine(angle))
-        return value.box if isinstance(value, Centred) else acb(value)
-
-    @functools.cached_property
-    def trace(self) -> float:
-        """h(1), the sum of all eigenvalues with multiplicity."""
-        with ctx.workdps(40):
-            return lower.to_float(self.ball_at_one())
-
-    def taylor_coefficients(self, count: int) -> np.ndarray:
-        r"""Taylor coefficients :math:`h^{(k)}(0)/k!`, k < count, correctly rounded.
-
-        They are the limits of :math:`N(d, k)\,\lambda_k` as d grows (arXiv:2205.14846).
-        """
-        count = check.integer("count", count, minimum=1)
-        try:
-            return self._taylor(count)
-        except (ValueError, ZeroDivisionError) as error:
-            raise KernelTheoryError(
-                f"{self} has no Taylor series at t = 0 ({error}), so it is not positive definite "
-                "in all dimensions"
-            ) from error
-
-    def _taylor(self, count: int) -> np.ndarray:
-        with ctx.workprec(200 + 7 * count + BITS_PER_LAYER * self.layers):
-            old, ctx.cap = ctx.cap, count + 1
-            try:
-                series = self.on_balls(arb_series([0, 1], prec=count))
-            finally:
-                ctx.cap = old
-            series = series if isinstance(series, arb_series) else arb_series([series])
-            return np.array([lower.to_float(arb(series[k])) for k in range(count)])
-
-    def __str__(self) -> str:
-        return repr(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,6 +54,11 @@ class NetworkKernel(Kernel):
     def layers(self) -> int:
         """The depth."""
         return self.depth
+
+    @property
+    def positive_definite(self) -> bool:
+        """True: it is a covariance, or a sum of products of covariances."""
+        return True
 
     @property
     def formula(self) -> Formula:

@@ -1,0 +1,237 @@
+"""Kernels as such, and their sums, products, positive multiples and powers, which are kernels."""
+
+import functools
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import sympy
+from flint import acb, arb, arb_series, ctx
+
+from kerneltheory.core import check, lower
+from kerneltheory.core.errors import KernelTheoryError
+from kerneltheory.core.formula import Formula
+from kerneltheory.core.records import is_concrete
+from kerneltheory.kernels.centred import Centred, centred_cosine
+from kerneltheory.kernels.gram import elementwise
+
+T = sympy.Symbol("t", real=True)
+# A cosine of rows of a few thousand columns is computed to this many units of rounding.
+ROUNDING = 64
+# What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
+# with large weights loses most.
+BITS_PER_LAYER = 32
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul}
+
+
+class Kernel(ABC):
+    """A positive definite function h of the cosine t between two inputs.
+
+    Calling it gives h(t); `gram` gives Gram matrices; `formula` the exact h where it is small.
+    """
+
+    @property
+    @abstractmethod
+    def formula(self) -> Formula:
+        """H as an exact Formula in t."""
+
+    @abstractmethod
+    def gram(self, X: Any, Z: Any | None = None) -> Any:
+        """Gram matrix of the rows of X with those of Z (or of X itself)."""
+
+    @abstractmethod
+    def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h at a real ball, a power series of balls or a centred form."""
+
+    @abstractmethod
+    def ball_at_one(self) -> arb:
+        """Enclosure of h(1) at flint's current precision."""
+
+    @property
+    @abstractmethod
+    def profile(self) -> Any:
+        """H as a function of arrays; the same function object for equal kernels."""
+
+    @property
+    def layers(self) -> int:
+        """How many times a function is composed with the cosine."""
+        return 1
+
+    @property
+    def positive_definite(self) -> bool:
+        """Whether h is known to be positive definite in every dimension."""
+        return False
+
+    def __add__(self, other: Any) -> Any:
+        """The sum of two kernels."""
+        return _combine("+", self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        """The product with a kernel or a positive number, which stays exact."""
+        return _combine("*", self, other)
+
+    __rmul__ = __mul__
+
+    def __pow__(self, exponent: int) -> "Kernel":
+        """The power with an exponent of at least 1."""
+        return CombinedKernel("*", (self,) * check.integer("exponent", exponent, minimum=1))
+
+    def __call__(self, t: Any) -> Any:
+        """h(t) elementwise for cosines t in [-1, 1]; exact at t = 1.
+
+        What rounding puts just outside [-1, 1], as in X @ X.T, counts as the end.
+
+        Raises:
+            ValueError: if a cosine lies outside [-1, 1] or is not finite. Inside jax
+                transformations, where values are not known, the nearer end is taken.
+        """
+        if not isinstance(t, jax.Array):
+            t = check.finite("t", t)
+        if is_concrete(t) and np.size(t):
+            furthest = float(np.abs(np.asarray(t)).max())
+            if not furthest <= 1 + ROUNDING * float(np.finfo(t.dtype).eps):
+                raise ValueError(f"t must hold cosines in [-1, 1], got one of size {furthest}")
+            if furthest > 1:
+                t = t.clip(-1, 1)
+        return elementwise(self.profile, self.trace, t)
+
+    def enclose_at_angle(self, angle: acb) -> acb:
+        """Enclosure of h(cos angle) on a complex ball, not finite unless it is analytic there."""
+        value = self.on_balls(centred_cosine(angle))
+        return value.box if isinstance(value, Centred) else acb(value)
+
+    @functools.cached_property
+    def trace(self) -> float:
+        """h(1), the sum of all eigenvalues with multiplicity."""
+        with ctx.workdps(40):
+            return lower.to_float(self.ball_at_one())
+
+    def taylor_coefficients(self, count: int) -> np.ndarray:
+        r"""Taylor coefficients :math:`h^{(k)}(0)/k!`, k < count, correctly rounded.
+
+        They are the limits of :math:`N(d, k)\,\lambda_k` as d grows (arXiv:2205.14846).
+        """
+        count = check.integer("count", count, minimum=1)
+        try:
+            return self._taylor(count)
+        except (ValueError, ZeroDivisionError) as error:
+            raise KernelTheoryError(
+                f"{self} has no Taylor series at t = 0 ({error}), so it is not positive definite "
+                "in all dimensions"
+            ) from error
+
+    def _taylor(self, count: int) -> np.ndarray:
+        with ctx.workprec(200 + 7 * count + BITS_PER_LAYER * self.layers):
+            old, ctx.cap = ctx.cap, count + 1
+            try:
+                series = self.on_balls(arb_series([0, 1], prec=count))
+            finally:
+                ctx.cap = old
+            series = series if isinstance(series, arb_series) else arb_series([series])
+            return np.array([lower.to_float(arb(series[k])) for k in range(count)])
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+@dataclass(frozen=True, repr=False)
+class CombinedKernel(Kernel):
+    """A positive multiple of the sum or of the product of kernels; made by `+`, `*` and `**`.
+
+    Attributes:
+        symbol: "+" or "*".
+        parts: the kernels.
+        scale: an exact positive factor.
+    """
+
+    symbol: str
+    parts: tuple[Kernel, ...]
+    scale: Any = 1
+
+    def __repr__(self) -> str:
+        body = f" {self.symbol} ".join(map(repr, self.parts))
+        body = f"({body})" if len(self.parts) > 1 else body
+        return body if self.scale == 1 else f"{self.scale} * {body}"
+
+    @property
+    def layers(self) -> int:
+        """The largest depth among the parts."""
+        return max(part.layers for part in self.parts)
+
+    @property
+    def positive_definite(self) -> bool:
+        """Whether every part is known to be."""
+        return all(part.positive_definite for part in self.parts)
+
+    @property
+    def formula(self) -> Formula:
+        """H as an exact Formula in t."""
+        rhs = self.scale * functools.reduce(
+            _OPERATIONS[self.symbol], (part.formula.rhs for part in self.parts)
+        )
+        return Formula(repr(self), (T,), rhs, sympy.Abs(T) <= 1)
+
+    @property
+    def profile(self) -> Any:
+        """H as a function of arrays."""
+        return _combined_profile(self)
+
+    def gram(self, X: Any, Z: Any | None = None) -> Any:
+        """Gram matrix: the parts' Gram matrices, combined entry by entry.
+
+        Args:
+            X: rows, shape (n, d), as every part accepts them.
+            Z: rows, shape (m, d), or None for X.
+
+        Returns:
+            Array of shape (n, m).
+        """
+        grams = (part.gram(X, Z) for part in self.parts)
+        return float(self.scale) * functools.reduce(_OPERATIONS[self.symbol], grams)
+
+    def on_balls(self, cosine: Any) -> Any:
+        """Enclosure of h at a real ball, a power series of balls or a centred form."""
+        values = (_plain(part.on_balls(cosine)) for part in self.parts)
+        return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
+
+    def ball_at_one(self) -> arb:
+        """Enclosure of h(1) at flint's current precision."""
+        values = (part.ball_at_one() for part in self.parts)
+        return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
+
+
+def _plain(value: Any) -> Any:
+    return acb(value.box) if isinstance(value, Centred) else value
+
+
+@functools.lru_cache(maxsize=256)
+def _combined_profile(kernel: CombinedKernel) -> Callable[[Any], Any]:
+    profiles = [part.profile for part in kernel.parts]
+    combine, scale = _OPERATIONS[kernel.symbol], float(kernel.scale)
+
+    def profile(t: Any) -> Any:
+        return scale * functools.reduce(combine, (part(t) for part in profiles))
+
+    return profile
+
+
+def _combine(symbol: str, first: Kernel, second: Any) -> Any:
+    """`first + second` or `first * second`; NotImplemented if the second is no kernel or factor.
+
+    Raises:
+        ValueError: if a factor is not positive.
+    """
+    if isinstance(second, Kernel):
+        return CombinedKernel(symbol, (first, second))
+    if symbol == "+" or isinstance(second, str):
+        return NotImplemented
+    factor = lower.exact("factor", second)
+    if factor <= 0:
+        raise ValueError(f"a kernel can be multiplied by positive numbers only, got {factor}")
+    if isinstance(first, CombinedKernel):
+        return CombinedKernel(first.symbol, first.parts, first.scale * factor)
+    return CombinedKernel("*", (first,), factor)
