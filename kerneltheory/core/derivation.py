@@ -67,7 +67,7 @@ class Step:
     evidence: Evidence = field(default_factory=Definition)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation:
     """A chain of steps that ends in a Formula.
 
@@ -102,6 +102,8 @@ class Derivation:
         width = min(width, 100)
         return "\n".join(f"{s.statement!s:<{width}}   [{s.reason}]" for s in self.steps)
 
+    __repr__ = __str__
+
     def _repr_latex_(self) -> str:
         lines = [rf"{_aligned(step.statement)} && \text{{{step.reason}}}" for step in self.steps]
         body = " \\\\\n".join(lines)
@@ -114,7 +116,7 @@ def _aligned(statement: sympy.Basic) -> str:
     return f"& {sympy.latex(statement)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """What `Derivation.verify` found: the status of every step."""
 
@@ -124,3 +126,5 @@ class Verification:
     def __str__(self) -> str:
         pairs = zip(self.derivation.steps, self.statuses, strict=True)
         return "\n".join(f"{status:<28} {step.reason}" for step, status in pairs)
+
+    __repr__ = __str__

@@ -107,7 +107,8 @@ class Formula:
         return f"{self.name}({arguments}) = {self.rhs}"
 
     def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex}$"
+        arguments = ", ".join(map(sympy.latex, self.args))
+        return rf"$\displaystyle \text{{{self.name}}}({arguments}) = {self.latex}$"
 
     def _check_count(self, values: tuple[Any, ...]) -> None:
         if len(values) != len(self.args):

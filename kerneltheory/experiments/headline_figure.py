@@ -91,7 +91,7 @@ def _draw_networks(axes: "Axes", kind: str, curves: list[SphereCurve]) -> None:
             )
     for line, name in (("-", "test error"), (":", "bias"), ("--", "variance")):
         axes.plot([], [], line, color="0.4", linewidth=1, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="error", ylim=(0.01, 2))
+    axes.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="error", ylim=(0.004, 2))
     axes.legend(loc="lower left", ncols=2, fontsize=6.5, columnspacing=1, handlelength=1.8)
     panel_title(axes, "B" if kind == "NTK" else "", f"{kind} of wide networks, d = {DIM}")
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerneltheory.core.figures import COLORS
 from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
 
 if TYPE_CHECKING:
@@ -243,7 +244,8 @@ class LearningCurve(ArrayRecord):
         dots: dict[str, Any] = {"fmt": "o", "capsize": 2}
         for x, y, ridge, bar in zip(*lines, strict=True):
             label = f"{_words(field)}, ridge {ridge[0]:.3g}" if several else _words(field)
-            options: dict[str, Any] = {"label": label} | style
+            color = {} if several or field not in COLORS else {"color": COLORS[field]}
+            options: dict[str, Any] = {"label": label} | color | style
             if error is None:
                 axes.plot(x, y, **options)
             else:
