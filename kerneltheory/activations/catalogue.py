@@ -32,7 +32,7 @@ exp = Activation("exp", sympy.exp(X), "Daniely, Frostig and Singer, arXiv:1602.0
 
 
 def two_slope(negative: Any, positive: Any) -> Activation:
-    """A x for x < 0 and b x for x > 0.
+    """Two lines that meet at 0: a x for x < 0 and b x for x > 0.
 
     Args:
         negative: a, the slope on the left.
@@ -40,7 +40,7 @@ def two_slope(negative: Any, positive: Any) -> Activation:
 
     Examples:
         >>> print(two_slope(-1, 1))
-        two_slope(-1, 1): x -> x*Heaviside(x) - x*Heaviside(-x)
+        two_slope(-1, 1): x -> -x*Heaviside(-x) + x*Heaviside(x)
     """
     a, b = lower.exact("negative", negative), lower.exact("positive", positive)
     expression = a * X * sympy.Heaviside(-X) + b * X * sympy.Heaviside(X)
@@ -48,7 +48,7 @@ def two_slope(negative: Any, positive: Any) -> Activation:
 
 
 def leaky_relu(slope: Any) -> Activation:
-    """X for x > 0 and a x for x < 0.
+    """The identity for x > 0 and a x for x < 0.
 
     Args:
         slope: a, the slope on the left.
@@ -99,7 +99,7 @@ def hermite(degree: int) -> Activation:
 
     Examples:
         >>> print(hermite(2))
-        hermite(2): x -> sqrt(2)*(x**2 - 1)/2
+        hermite(2): x -> sqrt(2)*(x - 1)*(x + 1)/2
     """
     n = check.integer("degree", degree, minimum=1)
     probabilists = sympy.expand(2 ** sympy.Rational(-n, 2) * sympy.hermite(n, X / _ROOT_TWO))

@@ -119,7 +119,7 @@ def _cut(digits: int) -> arb:
 
 
 def _half_line(phi: Activation, sign: int):
-    """Phi on x > 0 or on x < 0, where it is analytic, as a function of balls."""
+    """The activation on x > 0 or on x < 0, where it is analytic, as a function of balls."""
 
     def positive(argument: sympy.Expr) -> bool:
         return (argument / X).is_positive == (sign > 0)

@@ -37,7 +37,7 @@ class Kernel(ABC):
     @property
     @abstractmethod
     def formula(self) -> Formula:
-        """H as an exact Formula in t."""
+        """The kernel h as an exact Formula in t."""
 
     @abstractmethod
     def gram(self, X: Any, Z: Any | None = None) -> Any:
@@ -54,7 +54,7 @@ class Kernel(ABC):
     @property
     @abstractmethod
     def profile(self) -> Any:
-        """H as a function of arrays; the same function object for equal kernels."""
+        """The kernel h as a function of arrays; the same function object for equal kernels."""
 
     @property
     def layers(self) -> int:
@@ -169,7 +169,7 @@ class CombinedKernel(Kernel):
 
     @property
     def formula(self) -> Formula:
-        """H as an exact Formula in t."""
+        """The kernel h as an exact Formula in t."""
         rhs = self.scale * functools.reduce(
             _OPERATIONS[self.symbol], (part.formula.rhs for part in self.parts)
         )
@@ -177,7 +177,7 @@ class CombinedKernel(Kernel):
 
     @property
     def profile(self) -> Any:
-        """H as a function of arrays."""
+        """The kernel h as a function of arrays."""
         return _combined_profile(self)
 
     def gram(self, X: Any, Z: Any | None = None) -> Any:

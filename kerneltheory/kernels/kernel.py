@@ -62,12 +62,12 @@ class NetworkKernel(Kernel):
 
     @property
     def formula(self) -> Formula:
-        """H as an exact Formula in t; refused where the depth makes it too large."""
+        """The kernel h as an exact Formula in t; refused where the depth makes it too large."""
         return _network_formula(self)
 
     @property
     def profile(self) -> Any:
-        """H as a function of arrays, by the recursion."""
+        """The kernel h as a function of arrays, by the recursion."""
         return _network_functions(self)[0]
 
     def gram(self, X: Any, Z: Any | None = None) -> Any:
@@ -208,12 +208,12 @@ class DotProductKernel(Kernel):
 
     @property
     def formula(self) -> Formula:
-        """H as it was given."""
+        """The formula that was given."""
         return Formula(repr(self), (T,), self.expression, sympy.Abs(T) <= 1)
 
     @property
     def profile(self) -> Any:
-        """H as a function of arrays."""
+        """The kernel h as a function of arrays."""
         return _safe_profile(self)
 
     def gram(self, X: Any, Z: Any | None = None, *, normalize: bool = False) -> Any:
