@@ -340,7 +340,7 @@ def _pole_bound(kernel: Kernel, cut: arb) -> arb:
 
 @functools.lru_cache(maxsize=64)
 def _near_pole(kernel: Kernel, pole: int) -> Any:
-    """Return h at t = +-(1 - 2 y^2), y = sin(theta/2), where most branch points at the pole are gone."""
+    """Return h at t = +-(1 - 2 y^2), y = sin(theta/2): most branch points at the pole are gone."""
     y, h = HALF_SINE, kernel.formula.rhs
     cosine = 1 - 2 * y**2
 
