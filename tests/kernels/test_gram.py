@@ -8,6 +8,7 @@ import numpy as np
 import problems
 import pytest
 import sympy
+from jax import export
 
 from kerneltheory.activations.catalogue import erf, relu
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
@@ -227,3 +228,13 @@ def test_dot_product_kernel_wants_rows_on_the_sphere(rng):
 
 def test_no_rows_give_an_empty_matrix():
     assert KERNELS[0].gram(np.zeros((0, 3))).shape == (0, 0)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_gram_matrix_lowers_for_every_platform(platform):
+    """Lowering needs no device; float32, since tpu has no float64."""
+    kernel = ntk(erf, 3, weight_variance=2, bias_variance=1)
+    rows = jax.ShapeDtypeStruct((8, 5), jnp.float32)
+    exported = export.export(jax.jit(kernel.gram), platforms=[platform])(rows)
+    assert exported.platforms == (platform,)
+    assert exported.out_avals[0].shape == (8, 8)
