@@ -36,17 +36,6 @@ class RadicalSum:
             key = (power, half_power)
             self.coefficients[key] = self.coefficients.get(key, sympy.Integer(0)) + coefficient
 
-    @property
-    def expression(self) -> sympy.Expr:
-        """The sum as a sympy expression."""
-        radicand = self.alpha - self.beta * K12**2
-        return sympy.Add(
-            *(
-                sympy.factor(c) * K12**i * radicand ** (-j - sympy.Rational(1, 2))
-                for (i, j), c in self.coefficients.items()
-            )
-        )
-
 
 def wick(i: int, j: int) -> Iterator[tuple[sympy.Rational, int, int, int]]:
     """Isserlis' theorem for E[u^i v^j]: (count, pairs uu, pairs uv, pairs vv)."""

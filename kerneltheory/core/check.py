@@ -55,3 +55,14 @@ def nonnegative(name: str, value: Any) -> np.ndarray:
     if array.size and array.min() < 0:
         raise ValueError(f"{name} must not be negative, got {array.min()}")
     return array
+
+
+def broadcastable(first: str, first_value: Any, second: str, second_value: Any) -> None:
+    """Refuse two arrays whose shapes do not broadcast, traced or not."""
+    shapes = np.shape(first_value), np.shape(second_value)
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(
+            f"{first} and {second} must broadcast, got shapes {shapes[0]} and {shapes[1]}"
+        ) from None

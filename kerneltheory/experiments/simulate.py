@@ -24,7 +24,7 @@ from kerneltheory.core import check
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.experiments.statistics import TrialTable
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial, Problem, zonal_weights
-from kerneltheory.kernels.base import Kernel
+from kerneltheory.kernels.base import Kernel, check_kernel
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import effective_ridge, truncation_share
 from kerneltheory.regression.factor import scalar_ridge
@@ -116,10 +116,7 @@ def simulate(
 def _problem(
     kernel: Any, target: Any, dim: Any, n: Any, ridge: Any, trials: Any
 ) -> tuple[Problem, np.ndarray]:
-    if not isinstance(kernel, Kernel):
-        raise TypeError(
-            f"kernel must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
-        )
+    check_kernel(kernel)
     if not isinstance(target, Target):
         raise TypeError(f"target must be a Target, got {type(target).__name__}")
     dim = check.integer("dim", dim, minimum=2)

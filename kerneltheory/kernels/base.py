@@ -235,3 +235,11 @@ def _combine(symbol: str, first: Kernel, second: Any) -> Any:
     if isinstance(first, CombinedKernel):
         return CombinedKernel(first.symbol, first.parts, first.scale * factor)
     return CombinedKernel("*", (first,), factor)
+
+
+def check_kernel(kernel: Any) -> None:
+    """Refuse what is not a kernel of the sphere."""
+    if not isinstance(kernel, Kernel):
+        raise TypeError(
+            f"kernel must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
+        )

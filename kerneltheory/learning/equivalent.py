@@ -160,12 +160,7 @@ def _problem(spectrum: Spectrum, n: Any, ridge: Any) -> tuple[Any, Any]:
             raise ValueError(f"n must be a positive number of samples, got {lowest}")
     if is_concrete(ridge) and check.nonnegative("ridge", ridge).size == 0:
         raise ValueError("ridge must hold at least one number, got an empty array")
-    try:
-        np.broadcast_shapes(np.shape(n), np.shape(ridge))
-    except ValueError:
-        raise ValueError(
-            f"n and ridge must broadcast, got shapes {np.shape(n)} and {np.shape(ridge)}"
-        ) from None
+    check.broadcastable("n", n, "ridge", ridge)
     return n, ridge
 
 

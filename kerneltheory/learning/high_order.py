@@ -267,12 +267,7 @@ def _check_arguments(
     _check_positive("alpha", alpha)
     if is_concrete(ridge):
         check.nonnegative("ridge", ridge)
-    try:
-        np.broadcast_shapes(np.shape(alpha), np.shape(ridge))
-    except ValueError:
-        raise ValueError(
-            f"alpha and ridge must broadcast, got shapes {np.shape(alpha)} and {np.shape(ridge)}"
-        ) from None
+    check.broadcastable("alpha", alpha, "ridge", ridge)
     if dim is not None:
         check.integer("dim", dim, minimum=2)
     if counting not in ("limit", "finite"):

@@ -24,7 +24,7 @@ from kerneltheory.core import check, lower
 from kerneltheory.core.enclose import integrate, interval, plus_minus
 from kerneltheory.core.errors import KernelTheoryError, NotPositiveDefiniteError, PrecisionError
 from kerneltheory.core.prove import is_half_power
-from kerneltheory.kernels.base import Kernel, T
+from kerneltheory.kernels.base import Kernel, T, check_kernel
 from kerneltheory.kernels.kernel import NetworkKernel
 from kerneltheory.spectra.spectrum import Spectrum
 from kerneltheory.sphere.harmonics import multiplicity
@@ -140,10 +140,7 @@ def certified_spectrum(
     dim = check.integer("dim", dim, minimum=2)
     max_degree = check.integer("max_degree", max_degree, minimum=0)
     digits = check.integer("digits", digits, minimum=1)
-    if not isinstance(kernel, Kernel):
-        raise TypeError(
-            f"kernel must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
-        )
+    check_kernel(kernel)
     return _certified(kernel, dim, max_degree, digits)
 
 
