@@ -5,7 +5,7 @@ from typing import Any
 
 import sympy
 
-X = sympy.Symbol("x", real=True)
+from kerneltheory.activations.pieces import X, pieces
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Activation:
     @property
     def parity(self) -> int:
         """1 if phi is even, -1 if it is odd, 0 if neither is seen."""
-        mirrored = self.expression.subs(X, -X).rewrite(sympy.Heaviside)
-        straight = self.expression.rewrite(sympy.Heaviside)
-        if sympy.expand(straight - mirrored) == 0:
+        straight = pieces(self.expression)
+        mirrored = straight.mirrored()
+        if straight.breaks != mirrored.breaks:
+            return 0
+        pairs = list(zip(straight.expressions, mirrored.expressions, strict=True))
+        if all(sympy.expand(a - b) == 0 for a, b in pairs):
             return 1
-        return -1 if sympy.expand(straight + mirrored) == 0 else 0
+        return -1 if all(sympy.expand(a + b) == 0 for a, b in pairs) else 0
 
     def __str__(self) -> str:
         return f"{self.name}: x -> {self.expression}"

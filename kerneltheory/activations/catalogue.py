@@ -29,6 +29,29 @@ gelu = Activation(
 sin = Activation("sin", sympy.sin(X), "Rahimi and Recht, Random Features (2007)")
 cos = Activation("cos", sympy.cos(X), "Rahimi and Recht, Random Features (2007)")
 exp = Activation("exp", sympy.exp(X), "Daniely, Frostig and Singer, arXiv:1602.05897")
+hard_tanh = Activation(
+    "hard_tanh", sympy.Max(-1, sympy.Min(1, X)), "Collobert, thesis, Universite Paris 6 (2004)"
+)
+elu = Activation(
+    "elu", sympy.Piecewise((X, X > 0), (sympy.exp(X) - 1, True)), "Clevert et al., arXiv:1511.07289"
+)
+# The constants to the digits at which they are published.
+_SELU_SCALE = sympy.Rational("1.0507009873554804934193349852946")
+_SELU_ALPHA = sympy.Rational("1.6732632423543772848170429916717")
+selu = Activation(
+    "selu",
+    sympy.Piecewise(
+        (_SELU_SCALE * X, X > 0), (_SELU_SCALE * _SELU_ALPHA * (sympy.exp(X) - 1), True)
+    ),
+    "Klambauer et al., arXiv:1706.02515",
+)
+tanh = Activation("tanh", sympy.tanh(X), "LeCun et al., Efficient BackProp (1998)")
+sigmoid = Activation("sigmoid", 1 / (1 + sympy.exp(-X)), "the logistic function")
+swish = Activation("swish", X / (1 + sympy.exp(-X)), "Ramachandran et al., arXiv:1710.05941")
+softplus = Activation("softplus", sympy.log(1 + sympy.exp(X)), "Dugas et al. (2001)")
+mish = Activation("mish", X * sympy.tanh(softplus.expression), "Misra, arXiv:1908.08681")
+softsign = Activation("softsign", X / (1 + sympy.Abs(X)), "Bergstra et al. (2009)")
+arctan = Activation("arctan", sympy.atan(X), "the inverse tangent")
 
 
 def two_slope(negative: Any, positive: Any) -> Activation:
@@ -107,14 +130,16 @@ def hermite(degree: int) -> Activation:
     return Activation(f"hermite({n})", expression, "Daniely et al., arXiv:1602.05897")
 
 
-def scaled_erf(scale: Any) -> Activation:
-    """erf(g x).
+def scaled_erf(scale: Any, shift: Any = 0) -> Activation:
+    """erf(g x + h).
 
     Args:
         scale: g, not zero.
+        shift: h.
     """
-    g = _nonzero("scale", scale)
-    return Activation(f"scaled_erf({g})", sympy.erf(g * X), erf.reference)
+    g, h = _nonzero("scale", scale), lower.exact("shift", shift)
+    name = f"scaled_erf({g}, {h})" if h else f"scaled_erf({g})"
+    return Activation(name, sympy.erf(g * X + h), erf.reference)
 
 
 def sine(frequency: Any, phase: Any = 0) -> Activation:
@@ -196,7 +221,8 @@ def _positive(name: str, value: Any) -> sympy.Rational:
     return number
 
 
-# One of each kind: the registry derives and verifies them all.
+# One of each kind: the registry derives and verifies them all. First what has an elementary dual,
+# then what has one of distribution functions, then what has none but its series.
 CATALOGUE = (
     relu,
     leaky_relu(_HALF / 5),
@@ -224,4 +250,15 @@ CATALOGUE = (
     rbf_feature(_HALF / 2),
     Activation("relu + erf", relu.expression + erf.expression, "a sum of two classes"),
     Activation("x^2 erf", X**2 * sympy.erf(X), "a product of two classes"),
+    hard_tanh,
+    elu,
+    selu,
+    scaled_erf(1, _HALF),
+    tanh,
+    sigmoid,
+    swish,
+    softplus,
+    mish,
+    softsign,
+    arctan,
 )

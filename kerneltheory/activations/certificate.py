@@ -10,14 +10,17 @@ from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation
 from kerneltheory.activations.hermite import certified_end, certified_hermite_coefficients
+from kerneltheory.activations.series import derivative_of, mehler_ball
 from kerneltheory.core import lower
 from kerneltheory.core.derivation import Evidence
-from kerneltheory.core.enclose import plus_minus
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
 
 POINTS = 3
 SEED = 20
+# Of a series: the coefficients that are checked one by one, and the terms at the ends.
+STEIN = 8
+TERMS_AT_ENDS = 64
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,16 @@ class HermiteCertificate(Evidence):
         if self.derivative == 0:
             for end in (1, -1):
                 point = (sympy.Integer(1), sympy.Integer(1), sympy.Integer(end))
-                expected = certified_end(self.phi, end == -1, digits)
+                expected = certified_end(self.phi, point[0], point[1], end, digits)
                 self._compare(point, expected, "integral", digits)
         return f"certified to {digits} digits"
 
     def _compare(self, point: tuple[Any, Any, Any], expected: arb, name: str, digits: int) -> None:
         found = self.formula.certified(*point, digits=digits + 5)
         place = f"at q1 = {point[0]}, q2 = {point[1]}, k12 = {point[2]}"
-        if not found.overlaps(expected):
-            raise DerivationError(
-                f"{place} the formula gives {found.str(15)} and the {name} of {self.phi.name} "
-                f"gives {expected.str(15)}"
-            )
-        if not max(found.rad(), expected.rad()) < arb(10) ** -digits:
-            raise DerivationError(
-                f"{place} the enclosures are too wide to certify {digits} digits: "
-                f"{found.str(15)} and {expected.str(15)}"
-            )
+        _compare(
+            found, expected, f"{place} the formula gives", f"the {name} of {self.phi.name}", digits
+        )
 
     def points(self) -> list[tuple[sympy.Rational, sympy.Rational, sympy.Rational]]:
         """Unit variances and random ones; the roots of q1 and q2 are rational, so c is too."""
@@ -80,22 +76,63 @@ class HermiteCertificate(Evidence):
     ) -> arb:
         """The derivative of the Hermite series at one point, as a ball."""
         count = math.ceil((digits + 4) / math.log10(2)) + 4 * self.derivative
-        first, mass_1 = certified_hermite_coefficients(self.phi, q1, count, digits)
-        second, mass_2 = certified_hermite_coefficients(self.phi, q2, count, digits)
         with ctx.workdps(digits + 15):
             scale = arb(lower.to_fmpq(q1 * q2)).sqrt()
             c = arb(lower.to_fmpq(k12)) / scale
-            total, m = arb(0), self.derivative
-            for n in range(m, count):
-                total += first[n] * second[n] * math.perm(n, m) * c ** (n - m)
-            missing_1 = mass_1 - sum((a * a for a in first), arb(0))
-            missing_2 = mass_2 - sum((a * a for a in second), arb(0))
-            mass = (missing_1.abs_upper() * missing_2.abs_upper()).sqrt()
-            tail = _geometric_tail(abs(c), count, m) * mass
-            return (total + plus_minus(arb(tail.upper()))) / scale**m
+            value = mehler_ball(self.phi, (q1, q2), c, digits, self.derivative, count)
+            return value / scale**self.derivative
 
 
-def _geometric_tail(x: arb, count: int, m: int) -> arb:
-    """Bound of sum_{n >= count} n!/(n-m)! x^{n-m}: the ratio of its terms decreases in n."""
-    ratio = x * (count + 1) / (count + 1 - m)
-    return math.perm(count, m) * x ** (count - m) / (1 - ratio)
+@dataclass(frozen=True)
+class SeriesCertificate(Evidence):
+    r"""The Hermite series of phi is its dual, within the bound of what is left out.
+
+    Its coefficients satisfy Stein's lemma, :math:`\sqrt{n}\,a_n = \sqrt q\,E[\phi' he_{n-1}]`,
+    where both sides are integrals on their own; at c = 1 and -1 the sums lie within the missing
+    mass of :math:`E[\phi(\sqrt{q_1} z)\phi(\pm\sqrt{q_2} z)]`.
+    """
+
+    phi: Activation
+
+    def verify(self, digits: int) -> str:
+        """Check coefficients and ends, in two normalisations."""
+        for q1, q2 in ((1, 1), (sympy.Rational(9, 4), sympy.Rational(1, 4))):
+            variances = sympy.Integer(1) * q1, sympy.Integer(1) * q2
+            for variance in variances:
+                self._stein(variance, digits)
+            for end in (1, -1):
+                self._end(variances, end, digits)
+        return f"certified to {digits} digits"
+
+    def _stein(self, variance: sympy.Rational, digits: int) -> None:
+        derivative = derivative_of(self.phi)
+        if derivative is None:
+            return
+        own, _ = certified_hermite_coefficients(self.phi, variance, STEIN, digits)
+        slopes, _ = certified_hermite_coefficients(derivative, variance, STEIN, digits)
+        with ctx.workdps(digits + 15):
+            root = arb(lower.to_fmpq(variance)).sqrt()
+            for n in range(1, STEIN):
+                left, right = arb(n).sqrt() * own[n], root * slopes[n - 1]
+                place = f"coefficient {n} of {self.phi.name} at q = {variance}"
+                _compare(left, right, f"{place} is", "by Stein's lemma", digits)
+
+    def _end(self, variances: Any, end: int, digits: int) -> None:
+        total = mehler_ball(self.phi, variances, arb(end), digits, 0, TERMS_AT_ENDS)
+        integral = certified_end(self.phi, *variances, end, digits)
+        if not total.overlaps(integral):
+            raise DerivationError(
+                f"at q1, q2 = {variances} and c = {end} the series of {self.phi.name} is "
+                f"{total.str(15)} and the integral {integral.str(15)}"
+            )
+
+
+def _compare(found: arb, expected: arb, what: str, name: str, digits: int) -> None:
+    """Two balls around one number: they must meet, and be narrow."""
+    if not found.overlaps(expected):
+        raise DerivationError(f"{what} {found.str(15)} and {name} {expected.str(15)}")
+    if not max(found.rad(), expected.rad()) < arb(10) ** -digits:
+        raise DerivationError(
+            f"{what} enclosed too widely to certify {digits} digits: "
+            f"{found.str(15)} and {name} {expected.str(15)}"
+        )

@@ -1,18 +1,20 @@
-r"""Elementary activations as sums of terms whose Gaussian expectations are known.
+r"""Activations as sums of terms whose Gaussian expectations are known.
 
 A smooth term is :math:`c\,x^n e^{-a x^2 + b x} m(x)` with a >= 0, a real or imaginary b and a mark
-m: one, the Heaviside step H(x), or erf(g x). A singular term is a derivative of the Dirac delta at
-0. The class is closed under differentiation in the sense of distributions, which is what Price's
-theorem needs.
+m: one, a step H(x - s), or erf(g x + h). A singular term is a derivative of the Dirac delta at 0.
+Terms whose marks lie at 0 are elementary: they stay so under differentiation in the sense of
+distributions, which is what Price's theorem needs. Others are left to `orthant`.
 """
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import sympy
 
-from kerneltheory.activations.activation import Activation, X
+from kerneltheory.activations.activation import Activation
+from kerneltheory.activations.pieces import X, pieces
 from kerneltheory.core.errors import DerivationError
 
 ONE = sympy.Integer(1)
@@ -23,7 +25,7 @@ _WAVES = (sympy.sin, sympy.cos, sympy.sinh, sympy.cosh)
 
 @dataclass(frozen=True)
 class Smooth:
-    """coefficient * x^power * exp(-decay x^2 + tilt x) * mark; the mark is 1, H(x) or erf(g x)."""
+    """coefficient * x^power * exp(-decay x^2 + tilt x) * mark; a mark is 1, H(x-s) or erf(g x+h)."""
 
     coefficient: sympy.Expr
     power: int
@@ -35,6 +37,14 @@ class Smooth:
     def is_pure(self) -> bool:
         """Whether there is no mark, so that products with other pure terms stay Gaussian."""
         return self.mark == ONE
+
+    @property
+    def location(self) -> sympy.Expr:
+        """Where the step or the middle of the erf is; 0 without a mark."""
+        if self.is_pure:
+            return ZERO
+        argument = sympy.Poly(self.mark.args[0], X)
+        return -argument.coeff_monomial(1) / argument.coeff_monomial(X)
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,12 @@ class Terms:
         return any(term.tilt != 0 for term in self.smooth)
 
     def differentiate(self) -> "Terms":
-        """The derivative in the sense of distributions."""
+        """The derivative in the sense of distributions.
+
+        Raises:
+            DerivationError: if there is a jump away from 0, whose delta is no elementary term.
+        """
+        jumps: dict[sympy.Expr, sympy.Expr] = defaultdict(lambda: ZERO)
         smooth: dict[tuple, sympy.Expr] = defaultdict(lambda: ZERO)
         singular: dict[int, sympy.Expr] = defaultdict(lambda: ZERO)
         for order, coefficient in self.singular:
@@ -66,11 +81,18 @@ class Terms:
                 smooth[n - 1, a, b, mark] += c * n
             smooth[n + 1, a, b, mark] -= 2 * a * c
             smooth[n, a, b, mark] += b * c
-            if mark == STEP and n == 0:
-                singular[0] += c
+            if isinstance(mark, sympy.Heaviside):
+                place = term.location
+                jumps[place] += c * place**n * sympy.exp(-a * place**2 + b * place)
             elif isinstance(mark, sympy.erf):
-                g = mark.args[0] / X
-                smooth[n, a + g**2, b, ONE] += 2 * c * g / sympy.sqrt(sympy.pi)
+                slope = sympy.diff(mark.args[0], X)
+                shift = mark.args[0].subs(X, 0)
+                weight = 2 * c * slope * sympy.exp(-(shift**2)) / sympy.sqrt(sympy.pi)
+                smooth[n, a + slope**2, b - 2 * slope * shift, ONE] += weight
+        singular[0] += jumps.pop(ZERO, ZERO)
+        for place, jump in jumps.items():
+            if sympy.simplify(jump) != 0:
+                raise DerivationError(f"there is a jump of {jump} at {place}, away from 0")
         return _collect(smooth, singular)
 
     @property
@@ -106,40 +128,45 @@ def elementary_terms(phi: Activation) -> Terms:
         >>> elementary_terms(relu).differentiate().expression
         Heaviside(x)
     """
-    expression = phi.expression.replace(sympy.Max, _step_form)
-    expression = expression.replace(sympy.Abs, lambda u: u * (2 * sympy.Heaviside(u) - 1))
-    expression = expression.replace(sympy.sign, lambda u: 2 * sympy.Heaviside(u) - 1)
-    expression = expression.replace(sympy.Heaviside, _step_at_zero)
-    expression = expression.replace(
-        lambda node: isinstance(node, _WAVES), lambda node: node.rewrite(sympy.exp)
-    )
+    terms = marked_terms(phi)
+    for term in terms.smooth:
+        if term.location != 0:
+            raise DerivationError(
+                f"{phi.name} is not elementary: it has {term.mark}, and Price's theorem leaves a "
+                "Gaussian density away from 0, whose integral over the covariance is not elementary"
+            )
+    return terms
+
+
+def marked_terms(phi: Activation) -> Terms:
+    """Write an activation as smooth terms whose steps and erf may lie anywhere on the line.
+
+    Raises:
+        DerivationError: if it is not a finite sum of them; the message names the factor.
+    """
+    split = pieces(phi.expression)
     smooth: dict[tuple, sympy.Expr] = defaultdict(lambda: ZERO)
-    for summand in sympy.Add.make_args(sympy.expand(expression)):
-        coefficient, *key = _parse(summand, phi)
-        smooth[tuple(key)] += coefficient
+    parts = [(ONE, split.expressions[0])]
+    for place, (left, right) in zip(
+        split.breaks, itertools.pairwise(split.expressions), strict=True
+    ):
+        parts.append((sympy.Heaviside(X - place), right - left))
+    for mark, expression in parts:
+        waves_as_exponentials = expression.replace(
+            lambda node: isinstance(node, _WAVES), lambda node: node.rewrite(sympy.exp)
+        )
+        for summand in sympy.Add.make_args(sympy.expand(waves_as_exponentials)):
+            if summand == 0:
+                continue
+            coefficient, *key = _parse(summand, mark, phi)
+            smooth[tuple(key)] += coefficient
     return _collect(smooth, {})
 
 
-def _step_form(*arguments: sympy.Expr) -> sympy.Expr:
-    """max(0, u) = u H(u); any other maximum stays as it is."""
-    if len(arguments) == 2 and ZERO in arguments:
-        (u,) = (a for a in arguments if a != 0)
-        return u * sympy.Heaviside(u)
-    return sympy.Max(*arguments, evaluate=False)
-
-
-def _step_at_zero(argument: sympy.Expr, *_: sympy.Expr) -> sympy.Expr:
-    """H(g x) = H(x) for g > 0 and 1 - H(x) for g < 0; a step elsewhere stays as it is."""
-    scale = argument / X
-    if scale.has(X) or not scale.is_number:
-        return sympy.Heaviside(argument, evaluate=False)
-    return STEP if scale.is_positive else ONE - STEP
-
-
-def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
+def _parse(summand: sympy.Expr, mark: sympy.Expr, phi: Activation) -> tuple:
     """(coefficient, power, decay, tilt, mark) of one product."""
     coefficient, product = summand.as_independent(X, as_Add=False)
-    power, exponent, mark = 0, ZERO, ONE
+    power, exponent = 0, ZERO
     factors: Any = sympy.Mul.make_args(product)
     for factor in factors:
         base, order = factor.as_base_exp()
@@ -149,11 +176,10 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
             exponent += factor.args[0]
         elif base == X and order.is_Integer and order >= 0:
             power += int(order)
-        elif base == STEP and order.is_Integer and order > 0 and mark in (ONE, STEP):
-            mark = STEP
-        elif isinstance(factor, sympy.erf) and _is_scaling(factor.args[0]) and mark == ONE:
-            scale = factor.args[0] / X
-            mark, coefficient = sympy.erf(abs(scale) * X), coefficient * sympy.sign(scale)
+        elif isinstance(factor, sympy.erf) and _is_linear(factor.args[0]) and mark == ONE:
+            rising = factor.args[0].coeff(X) > 0
+            mark = factor if rising else sympy.erf(-factor.args[0])
+            coefficient = coefficient if rising else -coefficient
         else:
             raise DerivationError(
                 f"{phi.name} is not elementary: the factor {factor} of {summand} is none of x^n, "
@@ -164,9 +190,8 @@ def _parse(summand: sympy.Expr, phi: Activation) -> tuple:
     return coefficient * sympy.exp(constant), power, decay, tilt, mark
 
 
-def _is_scaling(argument: Any) -> bool:
-    scale = argument / X
-    return not scale.has(X) and scale.is_number
+def _is_linear(argument: Any) -> bool:
+    return argument.is_polynomial(X) and sympy.degree(argument, X) == 1
 
 
 def _exponent(

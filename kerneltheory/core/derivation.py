@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import sympy
 
 from kerneltheory.core.errors import DerivationError
-from kerneltheory.core.formula import Formula
 from kerneltheory.core.prove import counterexample, is_zero
 
 
@@ -69,14 +69,14 @@ class Step:
 
 @dataclass(frozen=True, repr=False)
 class Derivation:
-    """A chain of steps that ends in a Formula.
+    """A chain of steps that ends in a Formula, or in a series where there is none.
 
     `verify` checks every step again. It renders in Jupyter as an aligned block with the reason
     beside each line.
     """
 
     steps: tuple[Step, ...]
-    result: Formula
+    result: Any
 
     def verify(self, digits: int = 30) -> "Verification":
         """Check every step.

@@ -73,9 +73,18 @@ class Formula:
                 _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
             ]
             ball = arb(1) * lower.to_balls(self.args, self.rhs)(*balls)
+            if ball.is_nan() and not any(isinstance(value, arb) for value in values):
+                ball = self._at_exact(values)
         if ball.is_nan():
             raise ValueError(self._outside(values))
         return ball
+
+    def _at_exact(self, values: tuple[Any, ...]) -> arb:
+        """Put exact numbers in first: at an end of the domain, roots then cancel."""
+        names = map(str, self.args)
+        point = dict(zip(self.args, map(lower.exact, names, values), strict=True))
+        rhs: Any = self.rhs.subs(point, simultaneous=True)
+        return arb("nan") if rhs.has(sympy.nan, sympy.zoo) else arb(1) * lower.to_balls((), rhs)()
 
     def _outside(self, values: tuple[Any, ...]) -> str:
         arguments = ", ".join(map(str, self.args))

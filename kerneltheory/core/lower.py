@@ -14,6 +14,7 @@ import numpy as np
 import sympy
 from flint import acb, arb, arb_series, fmpq
 
+from kerneltheory.core import normal_arrays, normal_balls
 from kerneltheory.core.errors import LoweringError
 
 # The functions that both translations know. sympy's jax printer would print others and fail
@@ -21,6 +22,20 @@ from kerneltheory.core.errors import LoweringError
 NUMERIC_FUNCTIONS = frozenset(
     {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "log", "erf"}
 )
+# The functions of `core.normal`, in both arithmetics.
+_NORMAL = {
+    "NormalCDF": (normal_arrays.normal_cdf, normal_balls.normal_cdf),
+    "BivariateNormalCDF": (normal_arrays.bivariate_normal_cdf, normal_balls.bivariate_normal_cdf),
+    "ConditionalNormalCDF": (
+        normal_arrays.conditional_normal_cdf,
+        normal_balls.conditional_normal_cdf,
+    ),
+    "BivariateExponential": (
+        normal_arrays.bivariate_exponential,
+        normal_balls.bivariate_exponential,
+    ),
+}
+KNOWN_FUNCTIONS = NUMERIC_FUNCTIONS | set(_NORMAL)
 
 
 def exact(name: str, value: Any) -> Any:
@@ -63,13 +78,14 @@ def to_fmpq(value: Any) -> fmpq:
 def to_jax(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any]:
     """A function of arrays, made of jax.numpy calls, that evaluates `rhs` elementwise."""
     for node in sympy.preorder_traversal(rhs):
-        if isinstance(node, sympy.Function) and type(node).__name__ not in NUMERIC_FUNCTIONS:
+        if isinstance(node, sympy.Function) and type(node).__name__ not in KNOWN_FUNCTIONS:
             raise LoweringError(
                 f"{type(node).__name__} has no numeric form; known are "
                 f"{', '.join(sorted(NUMERIC_FUNCTIONS))}"
             )
     _check_symbols(args, rhs)
-    return sympy.lambdify(args, rhs, modules="jax", cse=True)
+    on_arrays = {name: function for name, (function, _) in _NORMAL.items()}
+    return sympy.lambdify(args, rhs, modules=[on_arrays, "jax"], cse=True)
 
 
 # --- exact -> certified -----------------------------------------------------------------------
@@ -119,6 +135,9 @@ def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
     if name in NUMERIC_FUNCTIONS:
         namespace[f"_{name}"] = functools.partial(_function, name)
         return f"_{name}({parts[0]})"
+    if name in _NORMAL:
+        namespace[f"_{name}"] = functools.partial(_normal, _NORMAL[name][1])
+        return f"_{name}({', '.join(parts)})"
     raise LoweringError(f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}")
 
 
@@ -162,6 +181,10 @@ def _function(name: str, value: Any) -> Any:
         odd, even = (up - down) / 2, (up + down) / 2
         return {"sinh": odd, "cosh": even, "tanh": odd / even}[name]
     return getattr(value, name)()
+
+
+def _normal(function: Callable[..., Any], *values: Any) -> Any:
+    return function(*(arb(v) if isinstance(v, fmpq) else v for v in values))
 
 
 def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import sympy
 from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation, activation
+from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
@@ -20,7 +22,13 @@ from kerneltheory.kernels import recursion
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import gram_matrix, replace_value
-from kerneltheory.kernels.maps import ball_maps, check_tangent, numeric_maps, symbolic_maps
+from kerneltheory.kernels.maps import (
+    ball_maps,
+    check_tangent,
+    numeric_maps,
+    symbolic_maps,
+    terms_for,
+)
 
 MAX_OPERATIONS = 2000
 
@@ -68,7 +76,7 @@ class NetworkKernel(Kernel):
     @property
     def profile(self) -> Any:
         """The kernel h as a function of arrays, by the recursion."""
-        return _network_functions(self)[0]
+        return _network_functions(self, self._terms())[0]
 
     def gram(self, X: Any, Z: Any | None = None) -> Any:
         r"""Gram matrix for rows of any norm, with :math:`K^0 = w\,x \cdot z / d + b`.
@@ -88,8 +96,17 @@ class NetworkKernel(Kernel):
         for name, rows in (("X", X), ("Z", Z)):
             if rows is not None and not isinstance(rows, jax.Array):
                 _check_rows(name, rows, zero_allowed=self.bias_variance > 0)
-        _, tile, diagonal = _network_functions(self)
+        known = [rows for rows in (X, Z) if isinstance(rows, np.ndarray) and rows.size]
+        _, tile, diagonal = _network_functions(self, self._terms(*known))
         return gram_matrix(tile, diagonal, X, Z)
+
+    def _terms(self, *blocks: np.ndarray) -> int:
+        """How many terms a series needs; for rows that are not known, at squared norm d."""
+        norms = [float(np.max(np.einsum("ij,ij->i", x, x))) / x.shape[1] for x in blocks]
+        w, b = float(self.weight_variance), float(self.bias_variance)
+        # Rounded up, so that other data of the same scale need no new compilation.
+        largest = 2 ** (math.ceil(4 * math.log2(w * max(norms, default=1.0) + b)) / 4)
+        return terms_for(self.activation, self.depth, w, b, largest)
 
     def on_balls(self, cosine: Any) -> Any:
         """Enclosure of h, by the recursion."""
@@ -164,9 +181,9 @@ def _network_formula(kernel: NetworkKernel) -> Formula:
 
 
 @functools.lru_cache(maxsize=256)
-def _network_functions(kernel: NetworkKernel) -> tuple[Any, Any, Any]:
+def _network_functions(kernel: NetworkKernel, terms: int) -> tuple[Any, Any, Any]:
     """The profile in t, the jitted tile and the diagonal, as functions of arrays."""
-    maps = numeric_maps(kernel.activation)
+    maps = numeric_maps(kernel.activation, terms)
     depth, tangent = kernel.depth, kernel.tangent
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
     q = float(kernel.weight_variance + kernel.bias_variance)
@@ -355,7 +372,7 @@ def _network(phi: Any, depth: int, w: Any, b: Any, *, tangent: bool) -> NetworkK
     if b < 0:
         raise ValueError(f"bias_variance must not be negative, got {b}")
     phi = activation(phi)
-    symbolic_maps(phi)
+    dual_class(phi)  # refuses what grows too fast
     return NetworkKernel(phi, depth, w, b, tangent)
 
 

@@ -1,24 +1,38 @@
 """The dual activation of one phi as layer maps in each of the three arithmetics."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import sympy
-from flint import acb, arb
+from flint import acb, arb, ctx
 
 from kerneltheory.activations.activation import Activation
-from kerneltheory.activations.derive import correlation_dual
+from kerneltheory.activations.duals import correlation_dual, dual_class
+from kerneltheory.activations.hermite import certified_end
+from kerneltheory.activations.series import derivative_of, mehler_ball, to_arrays
 from kerneltheory.core import lower
 from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.formula import Formula
+from kerneltheory.core.hermite_arrays import (
+    coefficients,
+    mean_square,
+    mehler_sum,
+    terms_needed,
+)
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import replace_value
 from kerneltheory.kernels.recursion import LayerMaps, repeat
 
 UNROLLED = 8
+# Of a series on arrays: what may be missing of E[phi^2], and the most terms that are summed.
+TOLERANCE = 1e-15
+MAX_TERMS = 512
+# Layers after which variances move too little to change how many terms they need.
+SETTLED = 8
 
 
 def _at_one(formula: Formula) -> Formula:
@@ -33,8 +47,8 @@ def _formulas(phi: Activation) -> tuple[Formula, Formula, Formula, Formula]:
 
 
 def check_tangent(phi: Activation) -> None:
-    """Refuse activations whose derivative has an infinite second moment."""
-    if not _at_one(correlation_dual(phi, 1)).rhs.is_finite:
+    """Refuse activations that jump: their derivative has an infinite second moment."""
+    if derivative_of(phi) is None:
         raise DivergentError(
             f"the NTK of {phi.name} diverges: E[phi'(u)^2] is infinite on the diagonal; "
             "its NNGP kernel is finite, use kt.nngp"
@@ -68,6 +82,8 @@ def _substitute(formula: Formula, *values: sympy.Expr) -> Any:
 @functools.lru_cache(maxsize=256)
 def ball_maps(phi: Activation) -> LayerMaps[Any]:
     """Layer maps on real balls, complex balls, ball power series and centred forms."""
+    if is_series(phi):
+        return _series_ball_maps(phi)
     formulas = _formulas(phi)
     value, slope, variance, variance_slope = (_lowered(lower.to_balls, f) for f in formulas)
     return LayerMaps(
@@ -78,6 +94,40 @@ def ball_maps(phi: Activation) -> LayerMaps[Any]:
         lower.square_root,
         lambda c: c,
     )
+
+
+def is_series(phi: Activation) -> bool:
+    """Whether the dual of phi is no formula but its Hermite series."""
+    return dual_class(phi).name == "series"
+
+
+def _series_ball_maps(phi: Activation) -> LayerMaps[Any]:
+    derivative = derivative_of(phi)
+
+    def at(function: Activation | None, q1: Any, q2: Any, c: Any) -> Any:
+        if function is None:
+            raise DivergentError(f"the derivative of {phi.name} has no finite second moment")
+        return mehler_ball(function, (q1, q2), c, _digits())
+
+    def variance(function: Activation | None, q: Any) -> arb:
+        if function is None:
+            raise DivergentError(f"the derivative of {phi.name} has no finite second moment")
+        return certified_end(function, q, q, 1, _digits())
+
+    value, tangent = functools.partial(at, phi), functools.partial(at, derivative)
+    return LayerMaps(
+        functools.partial(_centred_value, value, tangent),
+        functools.partial(_centred_slope, tangent),
+        functools.partial(variance, phi),
+        functools.partial(variance, derivative),
+        lower.square_root,
+        lambda c: c,
+    )
+
+
+def _digits() -> int:
+    """Of the current precision, in steps, so that few sets of coefficients are computed."""
+    return 10 * math.ceil(ctx.dps / 10)
 
 
 def _centred_value(value: Callable, slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
@@ -92,17 +142,59 @@ def _centred_slope(slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def numeric_maps(phi: Activation) -> LayerMaps[Any]:
-    """Layer maps on arrays, with their exact derivatives."""
+def numeric_maps(phi: Activation, terms: int = 0) -> LayerMaps[Any]:
+    """Layer maps on arrays, with their exact derivatives.
+
+    Args:
+        phi: the activation.
+        terms: how many terms are summed, where the dual is a series.
+    """
+    if is_series(phi):
+        return _series_numeric_maps(phi, terms)
     value, slope, variance, variance_slope = (
         _lowered(lower.to_jax, formula) for formula in _formulas(phi)
     )
     curvature = _lowered(lower.to_jax, correlation_dual(phi, 2))
-    slope = _with_derivative(slope, curvature)
-    value = _with_derivative(value, slope)
-    return LayerMaps(
-        value, slope, variance, variance_slope, jnp.sqrt, rounded_correlation, compiled_repeat
-    )
+    return _differentiable_maps(value, slope, curvature, variance, variance_slope)
+
+
+def _differentiable_maps(value: Any, first: Any, second: Any, *diagonals: Any) -> LayerMaps[Any]:
+    first = _with_derivative(first, second)
+    value = _with_derivative(value, first)
+    return LayerMaps(value, first, *diagonals, jnp.sqrt, rounded_correlation, compiled_repeat)
+
+
+def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:
+    derivative = derivative_of(phi)
+    function = to_arrays(phi)
+    slope_function = None if derivative is None else to_arrays(derivative)
+
+    def sums(order: int, q1: Any, q2: Any, c: Any) -> Any:
+        rows = (coefficients(function, q, terms) for q in (q1, q2))
+        return mehler_sum(*rows, c, order) / (jnp.sqrt(q1) * jnp.sqrt(q2)) ** order
+
+    orders = (functools.partial(sums, order) for order in range(3))
+    diagonals = (functools.partial(mean_square, f) for f in (function, slope_function))
+    return _differentiable_maps(*orders, *diagonals)
+
+
+@functools.lru_cache(maxsize=1024)
+def terms_for(phi: Activation, depth: int, w: float, b: float, largest: float) -> int:
+    """How many terms of a series float64 needs in a network; 0 where there is a formula.
+
+    Args:
+        phi: the activation.
+        depth, w, b: the network.
+        largest: the largest variance of a first preactivation.
+    """
+    if not is_series(phi):
+        return 0
+    function, q, terms = to_arrays(phi), largest, 0
+    with jax.enable_x64(True):
+        for _ in range(min(depth, SETTLED)):
+            terms = max(terms, terms_needed(function, q, TOLERANCE, MAX_TERMS))
+            q = w * float(mean_square(function, q)) + b
+    return terms
 
 
 def _with_derivative(function: Callable, derivative: Callable) -> Callable:

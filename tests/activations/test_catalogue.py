@@ -25,7 +25,8 @@ from kerneltheory.activations.catalogue import (
     sine,
     step,
 )
-from kerneltheory.activations.derive import RHO, derive_dual, dual
+from kerneltheory.activations.derive import derive_dual
+from kerneltheory.activations.duals import RHO, dual
 from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.prove import is_zero
 from kerneltheory.kernels.kernel import nngp, ntk

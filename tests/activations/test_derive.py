@@ -10,18 +10,18 @@ import sympy
 from flint import arb, ctx
 from scipy.special import erf as numeric_erf
 
-from kerneltheory.activations import derive
+from kerneltheory.activations import price
 from kerneltheory.activations.activation import Activation, X, activation
 from kerneltheory.activations.catalogue import erf, relu
 from kerneltheory.activations.certificate import HermiteCertificate
-from kerneltheory.activations.derive import covariance_dual, derive_dual, dual
+from kerneltheory.activations.derive import derive_dual
+from kerneltheory.activations.duals import RHO, covariance_dual, dual
 from kerneltheory.activations.gaussian import K12, Q1, Q2
 from kerneltheory.core.derivation import Derivation, Identity, Step
 from kerneltheory.core.errors import DerivationError, LoweringError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.prove import is_zero
 
-RHO = derive.RHO
 COVARIANCES = [(1, 1, 0.3), (0.5, 2.0, -0.9), (3.0, 0.25, 0.1), (1.0, 1.0, -0.99)]
 
 
@@ -170,19 +170,19 @@ def fresh(phi: Activation, name: str) -> Activation:
 
 
 def test_engine_without_boundary_terms_is_caught(monkeypatch):
-    monkeypatch.setattr(derive, "mean", lambda terms, variance: sympy.Integer(0))
+    monkeypatch.setattr(price, "mean", lambda terms, variance: sympy.Integer(0))
     with pytest.raises(DerivationError, match=r"step \d of covariance dual .* is false"):
         derive_dual(fresh(relu, "no boundary")).verify(10)
 
 
 def test_engine_with_a_wrong_integral_is_caught_by_algebra_at_a_point(monkeypatch):
-    right = derive.repeated_integral
+    right = price.repeated_integral
 
     def wrong(*arguments):
         powers, rest = right(*arguments)
         return powers, rest * (1 + K12)
 
-    monkeypatch.setattr(derive, "repeated_integral", wrong)
+    monkeypatch.setattr(price, "repeated_integral", wrong)
     phi = fresh(problems.absolute, "a wrong integral")
     derivation = derive_dual(phi)
     kept = tuple(s for s in derivation.steps if not isinstance(s.evidence, HermiteCertificate))
@@ -192,7 +192,7 @@ def test_engine_with_a_wrong_integral_is_caught_by_algebra_at_a_point(monkeypatc
 
 
 def test_engine_with_a_wrong_gaussian_integral_is_caught_by_the_series(monkeypatch):
-    right = derive.pair_expectation
+    right = price.pair_expectation
 
     def wrong(terms):
         sums = right(terms)
@@ -200,7 +200,7 @@ def test_engine_with_a_wrong_gaussian_integral_is_caught_by_the_series(monkeypat
             radical.coefficients = {key: 2 * c for key, c in radical.coefficients.items()}
         return sums
 
-    monkeypatch.setattr(derive, "pair_expectation", wrong)
+    monkeypatch.setattr(price, "pair_expectation", wrong)
     with pytest.raises(DerivationError, match=r"step 3 .*Isserlis.*: at q1 = 1, q2 = 1, k12 ="):
         derive_dual(fresh(relu, "wrong pairs")).verify(10)
 

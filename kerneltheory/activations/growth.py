@@ -1,0 +1,171 @@
+r"""How fast an activation can grow: a proven bound by a few rules on its expression.
+
+:math:`|\phi(x)| \le e^{B|x|} \sum_i s_i |x|^i` for every real x. With it the part of a Gaussian
+integral beyond a cut is bounded, without which no cut integral is a certificate.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from flint import arb, ctx
+
+from kerneltheory.activations.activation import Activation
+from kerneltheory.activations.pieces import X, pieces
+from kerneltheory.core import lower
+from kerneltheory.core.errors import DerivationError
+
+_Y = sympy.Symbol("y", positive=True)
+_BOUNDED = {sympy.tanh: 1, sympy.erf: 1, sympy.sin: 1, sympy.cos: 1, sympy.atan: 2, sympy.erfc: 2}
+_SIZES_BITS = 64
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The bound exp(rate y) sum_i sizes[i] y^i for y >= 0."""
+
+    sizes: dict[int, arb]
+    rate: arb
+
+    def __add__(self, other: "Growth") -> "Growth":
+        """A bound of the sum."""
+        powers = {*self.sizes, *other.sizes}
+        sizes = {i: self.sizes.get(i, arb(0)) + other.sizes.get(i, arb(0)) for i in powers}
+        return Growth(sizes, self.rate.max(other.rate))
+
+    def __mul__(self, other: "Growth") -> "Growth":
+        """A bound of the product."""
+        sizes: dict[int, arb] = {}
+        for i, a in self.sizes.items():
+            for j, b in other.sizes.items():
+                sizes[i + j] = sizes.get(i + j, arb(0)) + a * b
+        return Growth(sizes, self.rate + other.rate)
+
+    def scaled(self, factor: arb) -> "Growth":
+        """The bound at factor * y."""
+        return Growth({i: s * factor**i for i, s in self.sizes.items()}, self.rate * factor)
+
+
+@functools.lru_cache(maxsize=512)
+def growth(phi: Activation) -> Growth:
+    """The bound of an activation on the whole line, at both signs of x and on every piece.
+
+    Raises:
+        DerivationError: if phi grows too fast for Gaussian inputs, or no rule bounds a part of it.
+    """
+    total = Growth({}, arb(0))
+    with ctx.workprec(_SIZES_BITS):
+        for low, high, expression in pieces(phi.expression).intervals:
+            for sign in (1, -1):
+                if (high > 0) if sign > 0 else (low < 0):
+                    total += _bound(expression.subs(X, sign * _Y), phi)
+    return total
+
+
+def _bound(u: Any, phi: Activation) -> Growth:
+    """A bound of |u| for every y > 0, by the form of u."""
+    if u.is_number:
+        return _constant(u)
+    if u == _Y:
+        return Growth({1: arb(1)}, arb(0))
+    if u.is_Add or u.is_Mul:
+        bounds = [_bound(part, phi) for part in u.args]
+        return functools.reduce(lambda a, b: a + b if u.is_Add else a * b, bounds)
+    if type(u) in _BOUNDED and u.args[0].is_real:
+        return _constant(sympy.Integer(_BOUNDED[type(u)]))
+    for form, rule in _RULES.items():
+        if isinstance(u, form):
+            found = rule(u, phi)
+            if found is not None:
+                return found
+    raise DerivationError(
+        f"no bound is known of how {phi.name} grows: its part {u.subs(_Y, sympy.Abs(X))} is none "
+        "of the sums, products, powers, exponentials and bounded functions that are understood"
+    )
+
+
+def _constant(number: Any) -> Growth:
+    ball = arb(1) * lower.to_balls((), sympy.Abs(number).doit())()
+    return Growth({0: arb(ball.abs_upper())}, arb(0))
+
+
+def _power(u: Any, phi: Activation) -> Growth | None:
+    """|u|^r <= (1 + |u|)^ceil(r), and |u|^-r <= f^-r if u >= f > 0."""
+    base, order = u.base, u.exp
+    if not order.is_Rational:
+        return None
+    if order > 0:
+        bound = _bound(base, phi) + (Growth({}, arb(0)) if order.is_Integer else _constant(1))
+        return functools.reduce(lambda a, b: a * b, [bound] * int(sympy.ceiling(order)))
+    floor = _floor(base)
+    return None if floor is None else _constant(floor**order)
+
+
+def _exponential(u: Any, phi: Activation) -> Growth | None:
+    """exp(-a y^2 + b y + c) <= exp(c + max(b, 0) y), and exp(v) <= 1 if v <= 0."""
+    exponent = u.args[0]
+    if exponent.is_polynomial(_Y):
+        polynomial = sympy.Poly(exponent, _Y)
+        linear, constant = polynomial.coeff_monomial(_Y), polynomial.coeff_monomial(1)
+        falls = polynomial.degree() == 1 or polynomial.LC().is_negative
+        if not falls:
+            raise DerivationError(
+                f"{phi.name} grows too fast: {u.subs(_Y, sympy.Abs(X))} has no finite second "
+                "moment under Gaussian inputs of every variance; exponents may be -a x^2 + b x "
+                "with a >= 0"
+            )
+        if polynomial.degree() <= 2:
+            rate = sympy.Max(linear, 0)
+            return Growth(_constant(sympy.exp(constant)).sizes, _constant(rate).sizes[0])
+    return _constant(sympy.Integer(1)) if exponent.is_nonpositive else None
+
+
+def _hyperbolic(u: Any, phi: Activation) -> Growth | None:
+    """cosh(v) and sinh(v) are at most exp(|v|)."""
+    inner = _bound(u.args[0], phi)
+    if inner.rate != 0 or max(inner.sizes) > 1:
+        return None
+    sizes = inner.sizes
+    return Growth({0: sizes.get(0, arb(0)).exp()}, sizes.get(1, arb(0)))
+
+
+def _logarithm(u: Any, phi: Activation) -> Growth | None:
+    """|log v| <= v + 1/f if v >= f > 0."""
+    floor = _floor(u.args[0])
+    return None if floor is None else _bound(u.args[0], phi) + _constant(1 / floor)
+
+
+def _identity(u: Any, phi: Activation) -> Growth:
+    """|asinh v| <= |v|."""
+    return _bound(u.args[0], phi)
+
+
+_RULES: dict[Any, Callable[[Any, Activation], Growth | None]] = {
+    sympy.Pow: _power,
+    sympy.exp: _exponential,
+    sympy.sinh: _hyperbolic,
+    sympy.cosh: _hyperbolic,
+    sympy.log: _logarithm,
+    sympy.asinh: _identity,
+}
+
+
+def _floor(u: Any) -> Any:
+    """A positive number below u for every y > 0, if one is seen."""
+    if u.is_number:
+        return u if u.is_positive else None
+    if u.is_Add:
+        constant, rest = u.as_independent(_Y, as_Add=True)
+        parts = sympy.Add.make_args(rest)
+        return constant if constant.is_positive and all(p.is_nonnegative for p in parts) else None
+    if u.is_Mul:
+        floors = [_floor(part) for part in u.args]
+        return None if None in floors else sympy.Mul(*floors)
+    if u.is_Pow and u.exp.is_positive:
+        floor = _floor(u.base)
+        return None if floor is None else floor**u.exp
+    if isinstance(u, sympy.cosh) or (isinstance(u, sympy.exp) and u.args[0].is_nonnegative):
+        return sympy.Integer(1)
+    return None

@@ -1,0 +1,137 @@
+"""Where an expression changes its form: breakpoints, and what it is between them.
+
+Maxima, absolute values, signs, steps and cases are the kinks and jumps of activations. Between
+them the expression is analytic, which is what derivation and rigorous integration both need.
+"""
+
+import functools
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from kerneltheory.core.errors import DerivationError
+
+X = sympy.Symbol("x", real=True)
+_SWITCHES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """An expression in `X` on the real line: expressions[i] between breaks[i - 1] and breaks[i].
+
+    Attributes:
+        breaks: exact real numbers, ascending.
+        expressions: one more, each without switches. What holds at a break itself is left out.
+    """
+
+    breaks: tuple[sympy.Expr, ...]
+    expressions: tuple[sympy.Expr, ...]
+
+    @property
+    def intervals(self) -> list[tuple[Any, Any, sympy.Expr]]:
+        """(low, high, expression) from left to right; the first low and last high are infinite."""
+        ends = [-sympy.oo, *self.breaks, sympy.oo]
+        return [
+            (low, high, expression)
+            for (low, high), expression in zip(
+                itertools.pairwise(ends), self.expressions, strict=True
+            )
+        ]
+
+    def mirrored(self) -> "Pieces":
+        """The pieces of the expression at -x."""
+        return Pieces(
+            tuple(-b for b in reversed(self.breaks)),
+            tuple(e.subs(X, -X) for e in reversed(self.expressions)),
+        )
+
+
+@functools.lru_cache(maxsize=512)
+def pieces(expression: sympy.Expr) -> Pieces:
+    """Split an expression in `X` where a maximum, absolute value, sign, step or case switches.
+
+    Raises:
+        DerivationError: if a switch depends on something that is not a polynomial in x, whose
+            real roots are exact.
+
+    Examples:
+        >>> pieces(sympy.Max(-1, sympy.Min(1, X)))
+        Pieces(breaks=(-1, 1), expressions=(-1, x, 1))
+    """
+    found = _split(expression, -sympy.oo, sympy.oo)
+    breaks, expressions = [], [found[0][1]]
+    for low, part in found[1:]:
+        if sympy.expand(part - expressions[-1]) != 0:
+            breaks.append(low)
+            expressions.append(part)
+    return Pieces(tuple(breaks), tuple(expressions))
+
+
+def _split(expression: Any, low: Any, high: Any) -> list[tuple[Any, sympy.Expr]]:
+    """(left end, expression) of every part of (low, high), by resolving innermost switches."""
+    node = _innermost_switch(expression)
+    if node is None:
+        return [(low, expression)]
+    roots = {root for u in _decisive(node) for root in _real_roots(u, node)}
+    ends = [low, *sorted((r for r in roots if low < r < high), key=lambda r: r.evalf(50)), high]
+    parts: list[tuple[Any, sympy.Expr]] = []
+    for left, right in itertools.pairwise(ends):
+        resolved = _resolve(node, _inside(left, right))
+        parts += _split(expression.xreplace({node: resolved}), left, right)
+    return parts
+
+
+def _innermost_switch(expression: Any) -> Any:
+    for node in sympy.postorder_traversal(expression):
+        if isinstance(node, _SWITCHES) and node.has(X):
+            return node
+    return None
+
+
+def _decisive(node: Any) -> list[Any]:
+    """The expressions whose signs decide which form a switch takes."""
+    if isinstance(node, sympy.Max | sympy.Min):
+        return [a - b for a, b in itertools.combinations(node.args, 2)]
+    if isinstance(node, sympy.Piecewise):
+        relations = [r for _, c in node.args for r in c.atoms(sympy.core.relational.Relational)]
+        return [r.lhs - r.rhs for r in relations]
+    return [node.args[0]]
+
+
+def _real_roots(u: Any, node: Any) -> list[Any]:
+    u = sympy.expand(u)
+    if not u.has(X):
+        return []
+    if not u.is_polynomial(X):
+        raise DerivationError(
+            f"the switch {node} changes its form where {u} is zero, and only the roots of "
+            "polynomials in x are found exactly"
+        )
+    return sympy.roots(u, X, filter="R") if u.is_polynomial(X) else []
+
+
+def _inside(low: Any, high: Any) -> Any:
+    if low == -sympy.oo:
+        return sympy.Integer(0) if high == sympy.oo else high - 1
+    return low + 1 if high == sympy.oo else (low + high) / 2
+
+
+def _resolve(node: Any, sample: Any) -> Any:
+    """The form of a switch on the interval that the sample point lies in."""
+    if isinstance(node, sympy.Max):
+        return max(node.args, key=lambda a: a.subs(X, sample).evalf(50))
+    if isinstance(node, sympy.Min):
+        return min(node.args, key=lambda a: a.subs(X, sample).evalf(50))
+    if isinstance(node, sympy.Piecewise):
+        for part, condition in node.args:
+            if condition.subs(X, sample) == sympy.true:
+                return part
+        raise DerivationError(f"{node} has no case for x = {sample}")
+    positive = node.args[0].subs(X, sample) > 0
+    if isinstance(node, sympy.Abs):
+        return node.args[0] if positive else -node.args[0]
+    if isinstance(node, sympy.sign):
+        return sympy.Integer(1 if positive else -1)
+    return sympy.Integer(1 if positive else 0)
