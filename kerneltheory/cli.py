@@ -60,7 +60,7 @@ def _verify(digits: int) -> int:
     for make in tqdm(list(stated_derivations()), desc="verify", delay=2, leave=False):
         try:
             derivation = make()
-            statuses = dict.fromkeys(derivation.verify(digits).statuses[2:])
+            statuses = dict.fromkeys(derivation.verify(digits).statuses[1:])
             line = f"{', '.join(statuses):<36}{derivation.result.name}"
             tqdm.write(f"{line:<84}{derivation.result.reference}")
         except DerivationError as error:

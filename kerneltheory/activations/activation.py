@@ -71,4 +71,24 @@ def activation(expression: Any, name: str | None = None) -> Activation:
             "substitute numbers for its parameters"
         )
     expression = expression.subs(symbols[0], X)
+    _check_real(expression)
     return Activation(name or str(expression), expression)
+
+
+# Points of both signs, at which no kink is likely.
+_SAMPLES = tuple(sympy.Rational(sign * p, 3) for p in (1, 4, 10) for sign in (-1, 1))
+
+
+def _check_real(expression: sympy.Expr) -> None:
+    """Refuse an expression that is complex or infinite at some real point.
+
+    Raises:
+        ValueError: naming the point.
+    """
+    for point in _SAMPLES:
+        value: Any = expression.subs(X, point)
+        if value.is_real is False or value.has(sympy.zoo, sympy.nan):
+            raise ValueError(
+                f"phi must be real on the real line, got {expression}, which is {value} at "
+                f"x = {point}"
+            )

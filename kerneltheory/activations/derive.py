@@ -8,21 +8,77 @@ where u and v are independent.
 """
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
 
-from kerneltheory.activations.activation import Activation, X, activation
+from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.catalogue import CATALOGUE
-from kerneltheory.activations.certificate import HermiteCertificate, SeriesCertificate
+from kerneltheory.activations.certificate import (
+    DistributionalDerivative,
+    HermiteCertificate,
+    SeriesCertificate,
+    expected_product,
+)
 from kerneltheory.activations.duals import closed_dual, covariance_dual, dual_class
 from kerneltheory.activations.gaussian import K12, Q1, Q2
 from kerneltheory.activations.orthant import atoms
-from kerneltheory.activations.pieces import pieces
+from kerneltheory.activations.pieces import X, pieces
 from kerneltheory.activations.price import Chain, price_chain
 from kerneltheory.activations.terms import marked_terms
-from kerneltheory.core.derivation import AllOf, Definition, Derivation, Evidence, Identity, Step
+from kerneltheory.core.derivation import Derivation, Evidence, Identity, Step
+from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
+
+
+@dataclass(frozen=True)
+class RepeatedIntegral(Evidence):
+    """A right-hand side has a given m-th derivative in k12 and given lower ones at k12 = 0.
+
+    Attributes:
+        rhs: the integrated expression.
+        integrand: its m-th derivative.
+        boundaries: its derivatives 0, ..., m - 1 at k12 = 0.
+    """
+
+    rhs: sympy.Expr
+    integrand: sympy.Expr
+    boundaries: tuple[sympy.Expr, ...]
+
+    def verify(self, digits: int) -> str:
+        """Prove that the derivatives are equal, or name a point at which they differ."""
+        Identity(sympy.diff(self.rhs, K12, len(self.boundaries)), self.integrand).verify(digits)
+        for order, value in enumerate(self.boundaries):
+            Identity(sympy.diff(self.rhs, K12, order).subs(K12, 0), value).verify(digits)
+        return "proved"
+
+    def about(self) -> tuple[sympy.Expr, ...]:
+        """The integrated expression."""
+        return (self.rhs,)
+
+
+@dataclass(frozen=True)
+class SameFunction(Evidence):
+    """Two expressions have the same breaks, and computer algebra makes them equal between these."""
+
+    left: sympy.Expr
+    right: sympy.Expr
+
+    def verify(self, digits: int) -> str:
+        """Prove it piece by piece, or name a point at which they differ."""
+        first, second = pieces(self.left), pieces(self.right)
+        if first.breaks != second.breaks:
+            raise DerivationError(
+                f"{self.left} has breaks at {first.breaks} and {self.right} at {second.breaks}"
+            )
+        for a, b in zip(first.expressions, second.expressions, strict=True):
+            Identity(sympy.expand(a), sympy.expand(b)).verify(digits)
+        return "proved"
+
+    def about(self) -> tuple[sympy.Expr, ...]:
+        """Both sides."""
+        return self.left, self.right
 
 
 def derive_dual(phi: Any) -> Derivation:
@@ -64,7 +120,7 @@ def _one_dimensional(phi: Activation) -> list[Step]:
     split = Step(
         sympy.Eq(sympy.Function("phi")(X), whole, evaluate=False),
         "terms on half lines, each pointing to where it is small",
-        _same_on_pieces(whole, phi.expression),
+        SameFunction(phi.expression, whole),
     )
     moments = "moments of a truncated bivariate normal distribution (Stein's lemma)"
     return [
@@ -72,15 +128,6 @@ def _one_dimensional(phi: Activation) -> list[Step]:
         Step(_equation(0, result.rhs), moments, HermiteCertificate(phi, result)),
         Step(_equation(1, first.rhs), "Price's theorem", HermiteCertificate(phi, first, 1)),
     ]
-
-
-def _same_on_pieces(left: sympy.Expr, right: sympy.Expr) -> Evidence:
-    """Both have the same breaks, and are equal between them."""
-    first, second = pieces(left), pieces(right)
-    if first.breaks != second.breaks:
-        return Identity(left, right)
-    pairs = zip(first.expressions, second.expressions, strict=True)
-    return AllOf(tuple(Identity(sympy.expand(a), sympy.expand(b)) for a, b in pairs))
 
 
 def _series(phi: Activation) -> list[Step]:
@@ -102,22 +149,19 @@ def _equation(order: int, rhs: sympy.Expr) -> Any:
 
 
 def _definition(phi: Activation) -> Step:
-    u, v = sympy.symbols("u v", real=True)
-    expectation: Any = sympy.Function("E")
-    phi_of: Any = phi.expression
-    from_u, from_v = (phi_of.subs(X, symbol) for symbol in (u, v))
-    statement = _equation(0, expectation(from_u * from_v))
-    return Step(statement, "definition of the dual activation")
+    return Step(_equation(0, expected_product(phi.expression)), "definition of the dual activation")
 
 
 def _price(chain: Chain) -> list[Step]:
     """One step for the differentiated activation, one for the Gaussian integral."""
-    last: Any = chain.derivatives[-1].expression
-    u, v = sympy.symbols("u v", real=True)
-    expectation = sympy.Function("E")(last.subs(X, u) * last.subs(X, v))
+    last = chain.derivatives[-1]
     value = chain.integrand
     return [
-        Step(_equation(chain.order, expectation), "Price's theorem", Definition()),
+        Step(
+            _equation(chain.order, expected_product(last.expression)),
+            f"Price's theorem; derivative {chain.order} of phi by Stein's lemma",
+            DistributionalDerivative(chain.phi, last, chain.order),
+        ),
         Step(
             _equation(chain.order, value),
             "Gaussian integral (Isserlis' theorem)",
@@ -138,13 +182,9 @@ def _boundaries(chain: Chain) -> list[Step]:
 
 def _integral(chain: Chain, result: Formula) -> Step:
     """The result has the boundary values and the m-th derivative that were found."""
-    value = chain.integrand
-    parts = [Identity(sympy.diff(result.rhs, K12, chain.order), value)]
-    for order in range(chain.order):
-        derivative = sympy.diff(result.rhs, K12, order).subs(K12, 0)
-        parts.append(Identity(derivative, chain.boundary(order)))
-    reason = "Cauchy's formula for repeated integrals"
-    return Step(_equation(0, result.rhs), reason, AllOf(tuple(parts)))
+    boundaries = tuple(chain.boundary(order) for order in range(chain.order))
+    evidence = RepeatedIntegral(result.rhs, chain.integrand, boundaries)
+    return Step(_equation(0, result.rhs), "Cauchy's formula for repeated integrals", evidence)
 
 
 # What `kerneltheory verify` and the tests verify.

@@ -25,7 +25,7 @@ _WAVES = (sympy.sin, sympy.cos, sympy.sinh, sympy.cosh)
 
 @dataclass(frozen=True)
 class Smooth:
-    """coefficient * x^power * exp(-decay x^2 + tilt x) * mark; a mark is 1, H(x-s) or erf(g x+h)."""
+    """coefficient * x^power * exp(-decay x^2 + tilt x) * mark; marks as above."""
 
     coefficient: sympy.Expr
     power: int

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
+from sympy.core.function import AppliedUndef
 
+from kerneltheory.core.display import html_table, latex, text
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.prove import counterexample, is_zero
 
@@ -16,6 +18,10 @@ class Evidence(ABC):
     @abstractmethod
     def verify(self, digits: int) -> str:
         """Say `proved` or `certified to N digits`, or raise DerivationError with the reason."""
+
+    def about(self) -> tuple[sympy.Expr, ...]:
+        """The expressions, any of which a statement may give on its right; none if all may do."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -41,21 +47,13 @@ class Identity(Evidence):
         point = counterexample(self.left - self.right)
         if point is None:
             raise DerivationError(f"no proof was found that {self.left} is equal to {self.right}")
-        where = ", ".join(f"{symbol} = {value}" for symbol, value in point.items())
-        raise DerivationError(f"at {where}, {self.left} is not equal to {self.right}")
+        # Without symbols every point refutes it.
+        place = ", ".join(f"{symbol} = {value}" for symbol, value in point.items()) or "any point"
+        raise DerivationError(f"at {place}, {self.left} is not equal to {self.right}")
 
-
-@dataclass(frozen=True)
-class AllOf(Evidence):
-    """Several pieces of evidence that are all needed."""
-
-    parts: tuple[Evidence, ...]
-
-    def verify(self, digits: int) -> str:
-        """Verify every part."""
-        statuses = [part.verify(digits) for part in self.parts]
-        certified = [s for s in statuses if s.startswith("certified")]
-        return certified[0] if certified else "proved"
+    def about(self) -> tuple[sympy.Expr, ...]:
+        """Both sides."""
+        return self.left, self.right
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,25 @@ class Step:
     statement: sympy.Basic
     reason: str
     evidence: Evidence = field(default_factory=Definition)
+
+    def verify(self, digits: int) -> str:
+        """Verify the evidence, and that it is evidence of the equation that is stated.
+
+        Raises:
+            DerivationError: with the reason.
+        """
+        status = self.evidence.verify(digits)
+        found = self.evidence.about()
+        if isinstance(self.statement, sympy.Eq) and found and self.statement.rhs not in found:
+            self._compare(self.statement.rhs, found[-1], digits)
+        return status
+
+    @staticmethod
+    def _compare(stated: Any, found: Any, digits: int) -> None:
+        """Refuse a statement of something else, at a point where that has values."""
+        if stated.has(AppliedUndef) or found.has(AppliedUndef):
+            raise DerivationError(f"{text(stated)} is stated and {text(found)} was verified")
+        Identity(stated, found).verify(digits)
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +107,7 @@ class Derivation:
         statuses = []
         for number, step in enumerate(self.steps, start=1):
             try:
-                statuses.append(step.evidence.verify(digits))
+                statuses.append(step.verify(digits))
             except DerivationError as error:
                 raise DerivationError(
                     f"step {number} of {self.result.name} is false ({step.reason}): {error}"
@@ -98,9 +115,10 @@ class Derivation:
         return Verification(self, tuple(statuses))
 
     def __str__(self) -> str:
-        width = max(len(str(step.statement)) for step in self.steps)
-        width = min(width, 100)
-        return "\n".join(f"{s.statement!s:<{width}}   [{s.reason}]" for s in self.steps)
+        statements = [text(step.statement) for step in self.steps]
+        width = min(max(map(len, statements)), 100)
+        lines = zip(statements, self.steps, strict=True)
+        return "\n".join(f"{line:<{width}}   [{step.reason}]" for line, step in lines)
 
     __repr__ = __str__
 
@@ -112,8 +130,8 @@ class Derivation:
 
 def _aligned(statement: sympy.Basic) -> str:
     if isinstance(statement, sympy.Eq):
-        return f"{sympy.latex(statement.lhs)} &= {sympy.latex(statement.rhs)}"
-    return f"& {sympy.latex(statement)}"
+        return f"{latex(statement.lhs)} &= {latex(statement.rhs)}"
+    return f"& {latex(statement)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,3 +146,12 @@ class Verification:
         return "\n".join(f"{status:<28} {step.reason}" for step, status in pairs)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        pairs = zip(self.derivation.steps, self.statuses, strict=True)
+        rows = [
+            (str(number), f"${latex(step.statement)}$", step.reason, status)
+            for number, (step, status) in enumerate(pairs, start=1)
+        ]
+        header = ("step", "statement", "reason", "status")
+        return html_table(self.derivation.result.name, header, rows)

@@ -10,6 +10,7 @@ import sympy
 from flint import arb, ctx
 
 from kerneltheory.core import check, lower
+from kerneltheory.core.display import latex
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import is_concrete
 
@@ -84,7 +85,8 @@ class Formula:
         names = map(str, self.args)
         point = dict(zip(self.args, map(lower.exact, names, values), strict=True))
         rhs: Any = self.rhs.subs(point, simultaneous=True)
-        return arb("nan") if rhs.has(sympy.nan, sympy.zoo) else arb(1) * lower.to_balls((), rhs)()
+        undefined = rhs.has(sympy.nan, sympy.zoo, sympy.I)
+        return arb("nan") if undefined else arb(1) * lower.to_balls((), rhs)()
 
     def _outside(self, values: tuple[Any, ...]) -> str:
         arguments = ", ".join(map(str, self.args))
@@ -109,14 +111,14 @@ class Formula:
     @property
     def latex(self) -> str:
         """The right-hand side in LaTeX."""
-        return sympy.latex(self.rhs)
+        return latex(self.rhs)
 
     def __str__(self) -> str:
         arguments = ", ".join(map(str, self.args))
         return f"{self.name}({arguments}) = {self.rhs}"
 
     def _repr_latex_(self) -> str:
-        arguments = ", ".join(map(sympy.latex, self.args))
+        arguments = ", ".join(map(latex, self.args))
         return rf"$\displaystyle \text{{{self.name}}}({arguments}) = {self.latex}$"
 
     def _check_count(self, values: tuple[Any, ...]) -> None:

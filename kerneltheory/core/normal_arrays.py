@@ -58,7 +58,9 @@ def _exponential(h: Any, k: Any, rho: Any) -> Any:
 def _corner(h: Any, k: Any, rho: Any) -> Any:
     x, y = -h, -k
     inside = jnp.where((x < 0) & (y < 0), 1.0, 0.0).astype(jnp.result_type(x))
-    total = inside + _side(x, -_distance(h, k, rho)) + _side(y, -_distance(k, h, rho))
+    # Both sides at once: one piece of code to compile instead of two.
+    distances = jnp.stack([-_distance(h, k, rho), -_distance(k, h, rho)])
+    total = inside + jnp.sum(_side(jnp.stack([x, y]), distances), axis=0)
     # Rounding may leave a measure outside [0, 1] by its own size.
     return jnp.clip(total, 0, 1)
 
@@ -76,20 +78,36 @@ def _near(x: Any, g: Any) -> Any:
     """By Owen's T of a slope in [0, 1]."""
     larger, smaller = jnp.maximum(x, g), jnp.minimum(x, g)
     a = smaller / jnp.where(larger > 0, larger, 1)
-    square, nodes = larger * larger / 2, zip(*_NEAR, strict=True)
-    total = sum(w * jnp.exp(-square * (1 + (a * u) ** 2)) / (1 + (a * u) ** 2) for u, w in nodes)
-    owen = a * total / (2 * jnp.pi)
+    square = larger * larger / 2
+
+    def integrand(u: Any) -> Any:
+        spread = 1 + (a * u) ** 2
+        return jnp.exp(-square * spread) / spread
+
+    owen = a * _rule(integrand, _NEAR, a) / (2 * jnp.pi)
     return jnp.where(g <= x, ndtr(-x) / 2 - owen, owen - ndtr(-g) * (0.5 - ndtr(-x)))
 
 
 def _far(x: Any, g: Any) -> Any:
     """By the scaled integral, up to where its weight is below rounding; w = W v^2."""
     reach = 80 / (g + jnp.sqrt(g * g + 80))
-    total = 0.0
-    for v, weight in zip(*_FAR, strict=True):
+
+    def integrand(v: Any) -> Any:
         w = reach * v * v
-        total = total + (2 * v * weight) * jnp.exp(-w * (g + w / 2)) / (x * x + (g + w) ** 2)
-    return jnp.exp(-(x * x + g * g) / 2) * x * reach * total / (2 * jnp.pi)
+        return 2 * v * jnp.exp(-w * (g + w / 2)) / (x * x + (g + w) ** 2)
+
+    value = x * reach * _rule(integrand, _FAR, x) / (2 * jnp.pi)
+    return jnp.exp(-(x * x + g * g) / 2) * value
+
+
+def _rule(integrand: Any, rule: Any, like: Any) -> Any:
+    """A quadrature rule as a loop: unrolled, a deep kernel would take minutes to compile."""
+    nodes, weights = (jnp.asarray(part, like.dtype) for part in rule)
+
+    def add(n: Any, total: Any) -> Any:
+        return total + weights[n] * integrand(nodes[n])
+
+    return jax.lax.fori_loop(0, nodes.size, add, jnp.zeros_like(like))
 
 
 def _with_gradient(function: Any, gradient: Any) -> Any:
@@ -138,10 +156,3 @@ def _exponential_gradient(h: Any, k: Any, rho: Any) -> Any:
 bivariate_normal_cdf = _with_gradient(_corner, _corner_gradient)
 conditional_normal_cdf = _with_gradient(_conditional, _conditional_gradient)
 bivariate_exponential = _with_gradient(_exponential, _exponential_gradient)
-
-__all__ = [
-    "bivariate_exponential",
-    "bivariate_normal_cdf",
-    "conditional_normal_cdf",
-    "normal_cdf",
-]

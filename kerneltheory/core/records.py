@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from kerneltheory.core.display import html_table
+
 Array = np.ndarray | jax.Array
 Record = TypeVar("Record", bound=type)
 
@@ -97,16 +99,7 @@ class ArrayRecord:
     def _repr_html_(self) -> str:
         if not is_concrete(self):
             return f"<p>{html.escape(repr(self))}</p>"
-        header, rows = self._table()
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
-        )
-        return (
-            f"<p>{html.escape(self._title())}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        return html_table(self._title(), *self._table())
 
 
 def shown_rows(count: int, limit: int = 8) -> list[int | None]:

@@ -1,10 +1,7 @@
-"""Kernels as such, and their sums, products, positive multiples and powers, which are kernels."""
+"""Kernels as such: what every kernel of the sphere answers, whatever it is made of."""
 
 import functools
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -25,7 +22,8 @@ ROUNDING = 64
 # What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
 # with large weights loses most.
 BITS_PER_LAYER = 32
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul}
+# A formula of more operations is refused: it would be read by nobody and slow to evaluate.
+MAX_OPERATIONS = 2000
 
 
 class Kernel(ABC):
@@ -68,17 +66,41 @@ class Kernel(ABC):
 
     def __add__(self, other: Any) -> Any:
         """The sum of two kernels."""
-        return _combine("+", self, other)
+        return _combinations().combine("+", self, other)
 
     def __mul__(self, other: Any) -> Any:
         """The product with a kernel or a positive number, which stays exact."""
-        return _combine("*", self, other)
+        return _combinations().combine("*", self, other)
 
     __rmul__ = __mul__
 
     def __pow__(self, exponent: int) -> "Kernel":
         """The power with an exponent of at least 1."""
-        return CombinedKernel("*", (self,) * check.integer("exponent", exponent, minimum=1))
+        count = check.integer("exponent", exponent, minimum=1)
+        return _combinations().CombinedKernel("*", (self,) * count)
+
+    def compose(self, inner: "Kernel") -> "Kernel":
+        r"""This kernel on the unit feature vectors of another one.
+
+        .. math:: h(t) = h_{\text{outer}}\bigl(h_{\text{inner}}(t) / h_{\text{inner}}(1)\bigr)
+
+        Args:
+            inner: any kernel; its `gram` says which rows the composed `gram` takes, and what
+                enters this kernel are the correlations in its feature space.
+
+        Raises:
+            TypeError: if `inner` is not a kernel.
+
+        Examples:
+            >>> from kerneltheory.activations.catalogue import relu
+            >>> from kerneltheory.kernels.kernel import nngp
+            >>> layer = nngp(relu, 1, weight_variance=2)
+            >>> deep = nngp(relu, 2, weight_variance=2)
+            >>> bool(np.isclose(layer.compose(layer)(0.25), deep(0.25), rtol=1e-15))
+            True
+        """
+        check_kernel(inner, "inner")
+        return _combinations().ComposedKernel(self, inner)
 
     def __call__(self, t: Any) -> Any:
         """h(t) elementwise for cosines t in [-1, 1]; exact at t = 1.
@@ -137,109 +159,27 @@ class Kernel(ABC):
     def __str__(self) -> str:
         return repr(self)
 
+    def _repr_latex_(self) -> str:
+        from kerneltheory.kernels import display  # as late as any other drawing
 
-@dataclass(frozen=True, repr=False)
-class CombinedKernel(Kernel):
-    """A positive multiple of the sum or of the product of kernels; made by `+`, `*` and `**`.
+        return display.latex_block(self)
 
-    Attributes:
-        symbol: "+" or "*".
-        parts: the kernels.
-        scale: an exact positive factor.
-    """
+    def _repr_html_(self) -> str:
+        from kerneltheory.kernels import display
 
-    symbol: str
-    parts: tuple[Kernel, ...]
-    scale: Any = 1
-
-    def __repr__(self) -> str:
-        body = f" {self.symbol} ".join(map(repr, self.parts))
-        body = f"({body})" if len(self.parts) > 1 else body
-        return body if self.scale == 1 else f"{self.scale} * {body}"
-
-    @property
-    def layers(self) -> int:
-        """The largest depth among the parts."""
-        return max(part.layers for part in self.parts)
-
-    @property
-    def positive_definite(self) -> bool:
-        """Whether every part is known to be."""
-        return all(part.positive_definite for part in self.parts)
-
-    @property
-    def formula(self) -> Formula:
-        """The kernel h as an exact Formula in t."""
-        rhs = self.scale * functools.reduce(
-            _OPERATIONS[self.symbol], (part.formula.rhs for part in self.parts)
-        )
-        return Formula(repr(self), (T,), rhs, sympy.Abs(T) <= 1)
-
-    @property
-    def profile(self) -> Any:
-        """The kernel h as a function of arrays."""
-        return _combined_profile(self)
-
-    def gram(self, X: Any, Z: Any | None = None) -> Any:
-        """Gram matrix: the parts' Gram matrices, combined entry by entry.
-
-        Args:
-            X: rows, shape (n, d), as every part accepts them.
-            Z: rows, shape (m, d), or None for X.
-
-        Returns:
-            Array of shape (n, m).
-        """
-        grams = (part.gram(X, Z) for part in self.parts)
-        return float(self.scale) * functools.reduce(_OPERATIONS[self.symbol], grams)
-
-    def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real ball, a power series of balls or a centred form."""
-        values = (_plain(part.on_balls(cosine)) for part in self.parts)
-        return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
-
-    def ball_at_one(self) -> arb:
-        """Enclosure of h(1) at flint's current precision."""
-        values = (part.ball_at_one() for part in self.parts)
-        return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
+        return display.html_block(self)
 
 
-def _plain(value: Any) -> Any:
-    return acb(value.box) if isinstance(value, Centred) else value
+def _combinations() -> Any:
+    """The module of combined kernels, which are kernels and so stand on this module."""
+    from kerneltheory.kernels import combine
+
+    return combine
 
 
-@functools.lru_cache(maxsize=256)
-def _combined_profile(kernel: CombinedKernel) -> Callable[[Any], Any]:
-    profiles = [part.profile for part in kernel.parts]
-    combine, scale = _OPERATIONS[kernel.symbol], float(kernel.scale)
-
-    def profile(t: Any) -> Any:
-        return scale * functools.reduce(combine, (part(t) for part in profiles))
-
-    return profile
-
-
-def _combine(symbol: str, first: Kernel, second: Any) -> Any:
-    """`first + second` or `first * second`; NotImplemented if the second is no kernel or factor.
-
-    Raises:
-        ValueError: if a factor is not positive.
-    """
-    if isinstance(second, Kernel):
-        return CombinedKernel(symbol, (first, second))
-    if symbol == "+" or isinstance(second, str):
-        return NotImplemented
-    factor = lower.exact("factor", second)
-    if factor <= 0:
-        raise ValueError(f"a kernel can be multiplied by positive numbers only, got {factor}")
-    if isinstance(first, CombinedKernel):
-        return CombinedKernel(first.symbol, first.parts, first.scale * factor)
-    return CombinedKernel("*", (first,), factor)
-
-
-def check_kernel(kernel: Any) -> None:
+def check_kernel(kernel: Any, name: str = "kernel") -> None:
     """Refuse what is not a kernel of the sphere."""
     if not isinstance(kernel, Kernel):
         raise TypeError(
-            f"kernel must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
+            f"{name} must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
         )

@@ -19,7 +19,7 @@ from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import recursion
-from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
+from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, Kernel, T
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import gram_matrix, replace_value
 from kerneltheory.kernels.maps import (
@@ -29,8 +29,6 @@ from kerneltheory.kernels.maps import (
     symbolic_maps,
     terms_for,
 )
-
-MAX_OPERATIONS = 2000
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,8 +52,8 @@ class NetworkKernel(Kernel):
         name = "ntk" if self.tangent else "nngp"
         return (
             f"{name}({self.activation.name}, depth={self.depth}, "
-            f"weight_variance={_short(self.weight_variance)}, "
-            f"bias_variance={_short(self.bias_variance)})"
+            f"weight_variance={short_number(self.weight_variance)}, "
+            f"bias_variance={short_number(self.bias_variance)})"
         )
 
     @property
@@ -129,7 +127,7 @@ class NetworkKernel(Kernel):
         return w, b, w + b
 
 
-def _short(number: sympy.Rational) -> str:
+def short_number(number: sympy.Rational) -> str:
     """A rational that came from a float prints as that float, which stands for it exactly."""
     from_float = number.q > 1024 and sympy.Rational(float(number)) == number
     return repr(float(number)) if from_float else str(number)

@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -155,7 +156,8 @@ def numeric_maps(phi: Activation, terms: int = 0) -> LayerMaps[Any]:
         _lowered(lower.to_jax, formula) for formula in _formulas(phi)
     )
     curvature = _lowered(lower.to_jax, correlation_dual(phi, 2))
-    return _differentiable_maps(value, slope, curvature, variance, variance_slope)
+    maps = _differentiable_maps(value, slope, curvature, variance, variance_slope)
+    return maps if dual_class(phi).name == "elementary" else replace(maps, repeat=_rolled)
 
 
 def _differentiable_maps(value: Any, first: Any, second: Any, *diagonals: Any) -> LayerMaps[Any]:
@@ -175,7 +177,7 @@ def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:
 
     orders = (functools.partial(sums, order) for order in range(3))
     diagonals = (functools.partial(mean_square, f) for f in (function, slope_function))
-    return _differentiable_maps(*orders, *diagonals)
+    return replace(_differentiable_maps(*orders, *diagonals), repeat=_rolled)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -184,7 +186,9 @@ def terms_for(phi: Activation, depth: int, w: float, b: float, largest: float) -
 
     Args:
         phi: the activation.
-        depth, w, b: the network.
+        depth: number of hidden layers.
+        w: weight variance.
+        b: bias variance.
         largest: the largest variance of a first preactivation.
     """
     if not is_series(phi):
@@ -229,8 +233,11 @@ def compiled_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
 
     Unrolled, a shallow network is faster and a network of 300 layers takes minutes to compile.
     """
-    if count <= UNROLLED:
-        return repeat(count, step, state)
+    return repeat(count, step, state) if count <= UNROLLED else _rolled(count, step, state)
+
+
+def _rolled(count: int, step: Callable[[Any], Any], state: Any) -> Any:
+    """Apply a layer several times as one compiled loop."""
 
     def body(_: Any, state: Any) -> Any:
         # A map may be a constant: the state keeps its shapes and dtypes.

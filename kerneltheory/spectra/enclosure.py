@@ -21,6 +21,7 @@ from flint import acb, arb, ctx
 from scipy.special import gammaln, logsumexp
 
 from kerneltheory.core import check, lower
+from kerneltheory.core.display import html_table
 from kerneltheory.core.enclose import integrate, interval, plus_minus
 from kerneltheory.core.errors import KernelTheoryError, NotPositiveDefiniteError, PrecisionError
 from kerneltheory.core.prove import is_half_power
@@ -79,6 +80,16 @@ class CertifiedSpectrum:
             method="certified quadrature in the angle",
             relative_error=10.0**-self.digits + np.finfo(float).eps,
         )
+
+    def _repr_html_(self) -> str:
+        title = f"Eigenvalues on the sphere, dim = {self.dim}, to {self.digits} digits"
+        pairs = zip(self.multiplicities, self.eigenvalues, strict=True)
+        rows = [
+            (str(degree), str(count), ball.str(self.digits))
+            for degree, (count, ball) in enumerate(pairs)
+        ]
+        above = (f"above {len(rows) - 1}", "", f"{self.tail.str(self.digits)} in all")
+        return html_table(title, ("degree", "multiplicity", "eigenvalue"), [*rows, above])
 
     def __str__(self) -> str:
         rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
@@ -327,12 +338,18 @@ def _pole_bound(kernel: Kernel, cut: arb) -> arb:
     at_one, half = kernel.ball_at_one(), interval(arb(0), (cut / 2).sin())
     total = arb(0)
     for pole in (1, -1):
-        bound = arb("nan")
-        if not kernel.positive_definite:
-            near = lower.to_balls((HALF_SINE,), _near_pole(kernel, pole))
-            bound = arb(arb(near(half)).abs_upper())
+        bound = arb("nan") if kernel.positive_definite else _enclosed_near_pole(kernel, pole, half)
         total += bound if bound.is_finite() else at_one
     return total
+
+
+def _enclosed_near_pole(kernel: Kernel, pole: int, half: arb) -> arb:
+    """Bound of |h| where sin(theta/2) is in a ball; not finite where h is not enclosed."""
+    try:
+        near = lower.to_balls((HALF_SINE,), _near_pole(kernel, pole))
+    except KernelTheoryError:  # a composition too large to write down
+        return arb("nan")
+    return arb(arb(near(half)).abs_upper())
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kerneltheory.core.derivation import AllOf, Definition, Derivation, Evidence, Identity, Step
+from kerneltheory.core.derivation import Definition, Derivation, Evidence, Identity, Step
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.prove import counterexample, is_zero
@@ -69,7 +69,11 @@ def test_counterexample_is_a_point_where_the_difference_is_not_zero():
 
 
 def derivation(*evidence: Evidence) -> Derivation:
-    steps = [Step(sympy.Eq(p, q, evaluate=False), f"reason {i}", e) for i, e in enumerate(evidence)]
+    """Each step states what its evidence is about."""
+    steps = [
+        Step(sympy.Eq(q, (*e.about(), p)[0], evaluate=False), f"reason {i}", e)
+        for i, e in enumerate(evidence)
+    ]
     return Derivation(tuple(steps), Formula("claim", (p,), p))
 
 
@@ -85,15 +89,27 @@ class Certified(Evidence):
         return f"certified to {digits} digits"
 
 
-def test_what_rests_on_a_certificate_is_not_called_proved():
-    assert AllOf((Identity(p, p), Certified())).verify(12) == "certified to 12 digits"
-    assert AllOf((Identity(p, p),)).verify(12) == "proved"
-
-
 def test_false_step_is_named_with_the_point_that_refutes_it():
     claim = derivation(Definition(), Identity(p, p), Identity(p**2, p))
     with pytest.raises(DerivationError, match=r"step 3 of claim is false \(reason 2\): at p = \d"):
         claim.verify()
+
+
+def test_statement_must_be_what_was_verified():
+    def step(stated):
+        return Step(sympy.Eq(q, stated, evaluate=False), "claim", Identity(p + r, r + p))
+
+    assert step(p + r).verify(10) == "proved"
+    assert step(p * (p + r) / p).verify(10) == "proved"  # another form of the same
+    with pytest.raises(DerivationError, match=r"at r = \S+, p - r is not equal to p \+ r"):
+        step(p - r).verify(10)
+    with pytest.raises(DerivationError, match=r"E\[p\] is stated and p \+ r was verified"):
+        step(sympy.Function("E")(p)).verify(10)
+
+
+def test_refutation_without_symbols_needs_no_point():
+    with pytest.raises(DerivationError, match="at any point, 1/4 is not equal to 1/2"):
+        Identity(sympy.Rational(1, 4), sympy.Rational(1, 2)).verify(10)
 
 
 def test_missing_proof_is_not_called_a_refutation():
@@ -106,4 +122,16 @@ def test_displays_and_pickle():
     claim = derivation(Definition(), Identity(p, p))
     assert "[reason 1]" in str(claim)
     assert r"\begin{aligned}" in claim._repr_latex_()
+    assert str(claim).startswith("q = p")
     assert pickle.loads(pickle.dumps(claim)) == claim
+
+
+def test_verification_is_a_table_in_html():
+    first = Step(sympy.Eq(q, p, evaluate=False), "definition")
+    second = Step(sympy.Lt(p, q), "order <of p>, & q", Identity(p, p))
+    table = Derivation((first, second), Formula("a < b", (p,), p)).verify(5)._repr_html_()
+    assert "<p>a &lt; b</p>" in table
+    assert "<td>$q = p$</td>" in table
+    assert "<td>$p &lt; q$</td>" in table
+    assert "<td>order &lt;of p&gt;, &amp; q</td><td>proved</td>" in table
+    assert table.count("<tr>") == 3
