@@ -34,6 +34,18 @@ class Activation:
             return 1
         return -1 if all(sympy.expand(a + b) == 0 for a, b in pairs) else 0
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether phi(s x) = s phi(x) for s > 0 is seen: two lines that meet at 0, as relu."""
+        size = sympy.Dummy(positive=True)
+        return all(
+            sympy.expand(
+                self.expression.subs(X, side * size) - size * self.expression.subs(X, side)
+            )
+            == 0
+            for side in (1, -1)
+        )
+
     def __str__(self) -> str:
         return f"{self.name}: x -> {self.expression}"
 

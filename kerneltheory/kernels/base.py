@@ -2,6 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import sympy
 from flint import acb, arb, arb_series, ctx
 
 from kerneltheory.core import check, lower
-from kerneltheory.core.errors import KernelTheoryError
+from kerneltheory.core.errors import KernelTheoryError, PrecisionError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.records import is_concrete
 from kerneltheory.kernels.centred import Centred, centred_cosine
@@ -24,6 +25,8 @@ ROUNDING = 64
 BITS_PER_LAYER = 32
 # A formula of more operations is refused: it would be read by nobody and slow to evaluate.
 MAX_OPERATIONS = 2000
+# Digits beyond which h(1) counts as out of reach.
+MOST_DIGITS = 10_000
 
 
 class Kernel(ABC):
@@ -111,15 +114,35 @@ class Kernel(ABC):
             ValueError: if a cosine lies outside [-1, 1] or is not finite. Inside jax
                 transformations, where values are not known, the nearer end is taken.
         """
-        if not isinstance(t, jax.Array):
-            t = check.finite("t", t)
-        if is_concrete(t) and np.size(t):
-            furthest = float(np.abs(np.asarray(t)).max())
-            if not furthest <= 1 + ROUNDING * float(np.finfo(t.dtype).eps):
-                raise ValueError(f"t must hold cosines in [-1, 1], got one of size {furthest}")
-            if furthest > 1:
-                t = t.clip(-1, 1)
-        return elementwise(self.profile, self.trace, t)
+        return elementwise(self.profile, self.trace, _checked_cosines(t))
+
+    def correlation(self, t: Any) -> Any:
+        """h(t)/h(1) elementwise for cosines t in [-1, 1]; exactly 1 at t = 1.
+
+        Args:
+            t: a numpy array or number is computed in float64, a jax array in its own dtype.
+
+        Raises:
+            ValueError: if a cosine lies outside [-1, 1] or is not finite, as in calling the kernel.
+            KernelTheoryError: if h leaves the range of the numbers, as in a deep network whose
+                variances grow. Networks of homogeneous activations (relu and its kin) do not.
+
+        Examples:
+            >>> from kerneltheory.activations.catalogue import relu
+            >>> from kerneltheory.kernels.kernel import nngp
+            >>> bool(0.99999 < nngp(relu, 3000, weight_variance=4).correlation(0.0) < 1)
+            True
+        """
+        t = _checked_cosines(t)
+        result = elementwise(self.correlation_profile, 1.0, t)
+        if is_concrete(result) and not np.isfinite(result).all():
+            raise _out_of_reach(self, result.dtype)
+        return result
+
+    @property
+    def correlation_profile(self) -> Any:
+        """h(t)/h(1) as a function of arrays; the same function object for equal kernels."""
+        return _ratio_profile(self)
 
     def enclose_at_angle(self, angle: acb) -> acb:
         """Enclosure of h(cos angle) on a complex ball, not finite unless it is analytic there."""
@@ -129,8 +152,34 @@ class Kernel(ABC):
     @functools.cached_property
     def trace(self) -> float:
         """h(1), the sum of all eigenvalues with multiplicity."""
+        return lower.to_float(self._sharp_at_one())
+
+    @functools.cached_property
+    def log_trace(self) -> float:
+        """log h(1), which no number of layers overflows.
+
+        Examples:
+            >>> from kerneltheory.activations.catalogue import relu
+            >>> from kerneltheory.kernels.kernel import nngp
+            >>> kernel = nngp(relu, 3000, weight_variance=4)  # h(1) = 4 * 2^3000
+            >>> round(kernel.log_trace / float(np.log(2)), 9)
+            3002.0
+        """
         with ctx.workdps(40):
-            return lower.to_float(self.ball_at_one())
+            return lower.to_float(self._sharp_at_one().log())
+
+    def _sharp_at_one(self) -> arb:
+        """h(1) to 25 digits, whatever cancels on the way, as in gelu at large variances.
+
+        Raises:
+            PrecisionError: if that takes too many digits.
+        """
+        for digits in (40, 640, MOST_DIGITS):
+            with ctx.workdps(digits):
+                ball = self.ball_at_one()
+                if lower.relative_radius(ball) < 1e-25:
+                    return ball
+        raise PrecisionError(f"h(1) of {self} is not enclosed sharply with {MOST_DIGITS} digits")
 
     def taylor_coefficients(self, count: int) -> np.ndarray:
         r"""Taylor coefficients :math:`h^{(k)}(0)/k!`, k < count, correctly rounded.
@@ -168,6 +217,38 @@ class Kernel(ABC):
         from kerneltheory.kernels import display
 
         return display.html_block(self)
+
+
+def _checked_cosines(t: Any) -> Any:
+    """Cosines in [-1, 1]; those of a traced array are not known."""
+    if not isinstance(t, jax.Array):
+        t = check.finite("t", t)
+    if is_concrete(t) and np.size(t):
+        furthest = float(np.abs(np.asarray(t)).max())
+        if not furthest <= 1 + ROUNDING * float(np.finfo(t.dtype).eps):
+            raise ValueError(f"t must hold cosines in [-1, 1], got one of size {furthest}")
+        if furthest > 1:
+            t = t.clip(-1, 1)
+    return t
+
+
+@functools.lru_cache(maxsize=256)
+def _ratio_profile(kernel: Kernel) -> Callable[[Any], Any]:
+    profile, at_one = kernel.profile, kernel.trace
+
+    def ratio(t: Any) -> Any:
+        if at_one > float(np.finfo(t.dtype).max):
+            raise _out_of_reach(kernel, t.dtype)
+        return profile(t) / at_one
+
+    return ratio
+
+
+def _out_of_reach(kernel: Kernel, dtype: Any) -> KernelTheoryError:
+    return KernelTheoryError(
+        f"the correlation of {kernel} is out of reach of {dtype}: log h(1) is "
+        f"{kernel.log_trace:.6g}; take fewer layers or smaller variances, or float64"
+    )
 
 
 def _combinations() -> Any:

@@ -1,7 +1,7 @@
 """Gram matrices as array code: one jitted tile, and a loop that fills the matrix with it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -11,7 +11,8 @@ import numpy as np
 from kerneltheory.core import check
 from kerneltheory.core.precision import float64_policy
 
-TILE = 1024
+# Rows of a tile: its arrays stay in the caches of a core.
+TILE = 512
 
 
 @float64_policy
@@ -77,22 +78,80 @@ def _traced_gram(tile: Callable, diagonal: Callable, X: Any, Z: Any | None) -> A
 def _filled(tile: Callable, diagonal: Callable, X: np.ndarray, Z: np.ndarray | None) -> np.ndarray:
     columns = X if Z is None else Z
     gram = np.empty((X.shape[0], columns.shape[0]))
-    for i in range(0, X.shape[0], TILE):
-        for j in range(i if Z is None else 0, columns.shape[0], TILE):
-            block = np.asarray(
-                tile(jnp.asarray(X[i : i + TILE]), jnp.asarray(columns[j : j + TILE]))
-            )
-            gram[i : i + TILE, j : j + TILE] = block
-            if Z is None and j > i:
-                gram[j : j + TILE, i : i + TILE] = block.T
+    height, width = _tile_size(X.shape[0]), _tile_size(columns.shape[0])
+    blocks = (
+        (i, j, tile(_block(X, i, height), _block(columns, j, width)))
+        for i in range(0, X.shape[0], height)
+        for j in range(i if Z is None else 0, columns.shape[0], width)
+    )
+    for i, j, block in _one_ahead(blocks):
+        target = gram[i : i + height, j : j + width]
+        target[...] = np.asarray(block)[: target.shape[0], : target.shape[1]]
+        if Z is None and j > i:
+            gram[j : j + width, i : i + height] = target.T
+        elif Z is None:
+            _symmetrise(target)
     if Z is None:
-        for i in range(0, X.shape[0], TILE):
-            _symmetrise(gram[i : i + TILE, i : i + TILE])
         np.fill_diagonal(gram, np.asarray(diagonal(jnp.asarray(X))))
     return gram
 
 
+def _one_ahead(items: Iterator[Any]) -> Iterator[Any]:
+    """The same items, each asked for early: jax computes a block while numpy copies another."""
+    waiting = next(items, None)
+    for item in items:
+        yield waiting
+        waiting = item
+    if waiting is not None:
+        yield waiting
+
+
+def _tile_size(count: int) -> int:
+    """Tiles of one size, so that one compilation serves, with hardly a row to spare."""
+    return max(1, -(-count // max(1, -(-count // TILE))))
+
+
+def _block(rows: np.ndarray, start: int, size: int) -> Any:
+    """Rows from `start` on; beyond the end the last one again, which is dropped afterwards."""
+    return jnp.asarray(rows.take(np.arange(start, start + size), axis=0, mode="clip"))
+
+
 def _symmetrise(block: np.ndarray) -> None:
     """Copy the lower triangle up: a product X X' is not symmetric to the last bit everywhere."""
-    upper = np.triu_indices_from(block, 1)
-    block[upper] = block.T[upper]
+    for i in range(block.shape[0] - 1):
+        block[i, i + 1 :] = block[i + 1 :, i]
+
+
+# --- rows of one norm -------------------------------------------------------------------------
+
+
+@jax.jit
+def interpolated_tile(coefficients: Any, bend: Any, at_one: Any, X: Any, Z: Any) -> Any:
+    """A block of the Gram matrix of a kernel on the sphere, from the interpolant of the kernel."""
+    norms, others = (jnp.sqrt(jnp.sum(rows * rows, axis=1)) for rows in (X, Z))
+    cosines = (X @ Z.T) / (norms[:, None] * others[None, :])
+    return interpolated(coefficients, bend, at_one, cosines)
+
+
+@jax.jit
+def interpolated(coefficients: Any, bend: Any, at_one: Any, cosines: Any) -> Any:
+    """The two series of `interpolant.Interpolant` at every cosine.
+
+    With z = T_2(x) a series in x is one in the T_k(z) plus x times one in the
+    :math:`V_k(z) = T_{2k+1}(x)/x`, of one recurrence: two chains of half the length, which a
+    processor runs at the same time.
+    """
+    cosines = jnp.clip(cosines, -1, 1)
+    chord = jnp.sqrt(1 - jnp.abs(cosines))
+    x = 2 * (1 + bend) * chord / (1 + bend * chord) - 1
+    z = 2 * x * x - 1
+    near, far = coefficients
+    even = odd = (jnp.zeros_like(x), jnp.zeros_like(x))
+    for k in range(coefficients.shape[1] - 2, -1, -2):
+        first = jnp.where(cosines >= 0, near[k], far[k])
+        second = jnp.where(cosines >= 0, near[k + 1], far[k + 1])
+        even = first + (2 * z * even[0] - even[1]), even[0]
+        odd = second + (2 * z * odd[0] - odd[1]), odd[0]
+    values = even[0] - z * even[1] + x * (odd[0] - odd[1])
+    # What rounding cannot tell from one is one, as in `maps.rounded_correlation`.
+    return jnp.where(1 - cosines < 4 * jnp.finfo(cosines.dtype).eps, at_one, values)

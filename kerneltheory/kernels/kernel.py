@@ -1,9 +1,7 @@
 """Kernels: of infinitely wide fully connected networks, and any function of the cosine."""
 
-import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +14,17 @@ from flint import arb, ctx
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import check, lower
-from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import recursion
-from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, Kernel, T
+from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import gram_matrix, replace_value
-from kerneltheory.kernels.maps import (
-    ball_maps,
-    check_tangent,
-    numeric_maps,
-    symbolic_maps,
-    terms_for,
+from kerneltheory.kernels.maps import ball_maps, check_tangent, terms_for
+from kerneltheory.kernels.network import (
+    homogeneous_profile,
+    network_formula,
+    network_functions,
+    sphere_tile,
 )
 
 
@@ -69,15 +66,25 @@ class NetworkKernel(Kernel):
     @property
     def formula(self) -> Formula:
         """The kernel h as an exact Formula in t; refused where the depth makes it too large."""
-        return _network_formula(self)
+        return network_formula(self)
 
     @property
     def profile(self) -> Any:
         """The kernel h as a function of arrays, by the recursion."""
-        return _network_functions(self, self._terms())[0]
+        return network_functions(self, self._terms())[0]
+
+    @property
+    def correlation_profile(self) -> Any:
+        """h(t)/h(1) as a function of arrays, in units that do not grow where phi allows it."""
+        if self.activation.homogeneous:
+            return homogeneous_profile(self)
+        return super().correlation_profile
 
     def gram(self, X: Any, Z: Any | None = None) -> Any:
         r"""Gram matrix for rows of any norm, with :math:`K^0 = w\,x \cdot z / d + b`.
+
+        A large matrix of rows of one norm costs the same at every depth: its entries are a function
+        of the cosine, kept as a series that was checked against balls to 8e-15 of h(1).
 
         Args:
             X: shape (n, d); a numpy array is computed in float64, a jax array in its own dtype.
@@ -95,7 +102,9 @@ class NetworkKernel(Kernel):
             if rows is not None and not isinstance(rows, jax.Array):
                 _check_rows(name, rows, zero_allowed=self.bias_variance > 0)
         known = [rows for rows in (X, Z) if isinstance(rows, np.ndarray) and rows.size]
-        _, tile, diagonal = _network_functions(self, self._terms(*known))
+        _, tile, diagonal = network_functions(self, self._terms(*known))
+        if not isinstance(X, jax.Array) and not isinstance(Z, jax.Array):
+            tile = sphere_tile(self, X, X if Z is None else Z) or tile
         return gram_matrix(tile, diagonal, X, Z)
 
     def _terms(self, *blocks: np.ndarray) -> int:
@@ -106,25 +115,31 @@ class NetworkKernel(Kernel):
         largest = 2 ** (math.ceil(4 * math.log2(w * max(norms, default=1.0) + b)) / 4)
         return terms_for(self.activation, self.depth, w, b, largest)
 
-    def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h, by the recursion."""
-        w, b, q = self._ball_parameters()
-        start = cosine * (w / q) + b / q
+    def on_balls(self, cosine: Any, mean_square: Any = 1) -> Any:
+        """Enclosure of h, by the recursion.
+
+        Args:
+            cosine: a real ball, a power series of balls or a centred form.
+            mean_square: |x|^2/dim of both inputs, exact.
+        """
+        w, b, q, share = self._ball_parameters(mean_square)
+        start = cosine * share + (1 - share)
         return recursion.covariances(
             ball_maps(self.activation), self.depth, w, b, (q, q), start, self.tangent
         )
 
-    def ball_at_one(self) -> arb:
+    def ball_at_one(self, mean_square: Any = 1) -> arb:
         """Enclosure of h(1), with bits to spare for every layer."""
         maps = ball_maps(self.activation)
         with ctx.workprec(ctx.prec + BITS_PER_LAYER * self.depth):
-            w, b, q = self._ball_parameters()
+            w, b, q, _ = self._ball_parameters(mean_square)
             return recursion.diagonal(maps, self.depth, w, b, q, self.tangent)
 
-    def _ball_parameters(self) -> tuple[arb, arb, arb]:
-        w = arb(lower.to_fmpq(self.weight_variance))
-        b = arb(lower.to_fmpq(self.bias_variance))
-        return w, b, w + b
+    def _ball_parameters(self, mean_square: Any) -> tuple[arb, arb, arb, arb]:
+        """The variances w and b, that of the first preactivation, and the inputs' share in it."""
+        w, b = lower.to_fmpq(self.weight_variance), lower.to_fmpq(self.bias_variance)
+        signal = w * lower.to_fmpq(mean_square)
+        return arb(w), arb(b), arb(signal + b), arb(signal / (signal + b))
 
 
 def short_number(number: sympy.Rational) -> str:
@@ -147,65 +162,6 @@ def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
             f"{name} must have no zero row where the bias variance is 0 or rows are normalised, "
             f"got one of squared norm 0 at index {int(np.argmin(squared))}"
         )
-
-
-@functools.lru_cache(maxsize=256)
-def _network_formula(kernel: NetworkKernel) -> Formula:
-    w, b = kernel.weight_variance, kernel.bias_variance
-    q = w + b
-
-    def bounded_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
-        """Stop after the first layer that is too large: each multiplies the size."""
-        for layer in range(1, count + 1):
-            state = step(state)
-            operations = max(sympy.count_ops(part) for part in state if part is not None)
-            if operations > MAX_OPERATIONS:
-                raise KernelTheoryError(
-                    f"the formula of {kernel} has {operations} operations at layer {layer}, more "
-                    f"than {MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
-                )
-        return state
-
-    rhs = recursion.covariances(
-        dataclasses.replace(symbolic_maps(kernel.activation), repeat=bounded_repeat),
-        kernel.depth,
-        w,
-        b,
-        (q, q),
-        (w * T + b) / q,
-        kernel.tangent,
-    )
-    return Formula(repr(kernel), (T,), sympy.expand(rhs), sympy.Abs(T) <= 1, "arXiv:1806.07572")
-
-
-@functools.lru_cache(maxsize=256)
-def _network_functions(kernel: NetworkKernel, terms: int) -> tuple[Any, Any, Any]:
-    """The profile in t, the jitted tile and the diagonal, as functions of arrays."""
-    maps = numeric_maps(kernel.activation, terms)
-    depth, tangent = kernel.depth, kernel.tangent
-    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
-    q = float(kernel.weight_variance + kernel.bias_variance)
-
-    def profile(t: Any) -> Any:
-        same = jnp.asarray(q, t.dtype)
-        start = maps.correlation((w * t + b) / q)
-        return recursion.covariances(maps, depth, w, b, (same, same), start, tangent)
-
-    def first_variance(rows: Any) -> Any:
-        return w * jnp.sum(rows * rows, axis=1) / rows.shape[1] + b
-
-    @jax.jit
-    def tile(X: Any, Z: Any) -> Any:
-        q1, q2 = first_variance(X)[:, None], first_variance(Z)[None, :]
-        covariance = w * (X @ Z.T) / X.shape[1] + b
-        start = maps.correlation(covariance / (jnp.sqrt(q1) * jnp.sqrt(q2)))
-        return recursion.covariances(maps, depth, w, b, (q1, q2), start, tangent)
-
-    @jax.jit
-    def diagonal(X: Any) -> Any:
-        return recursion.diagonal(maps, depth, w, b, first_variance(X), tangent)
-
-    return profile, tile, diagonal
 
 
 @dataclass(frozen=True, repr=False)

@@ -104,3 +104,46 @@ def diagonal(
 
     q, theta = maps.repeat(depth, layer, (variance, variance if tangent else None))
     return theta if tangent else q
+
+
+def correlations(
+    maps: LayerMaps,
+    depth: int,
+    weight_variance: Any,
+    relative_bias: Any,
+    one: Any,
+    correlation: Any,
+    tangent: bool,
+) -> Any:
+    r"""K or Theta of two inputs of one variance, over that of equal inputs, for homogeneous phi.
+
+    With :math:`\phi(s x) = s \phi(x)` for s > 0, :math:`T(q, q, c) = q\,T(1, 1, c)`. In units of
+    the layer's variance, which may grow like :math:`w^l`, nothing overflows:
+
+    .. math:: s = w\,T(1, 1, 1) + \beta, \qquad c' = (w\,T(1, 1, c) + \beta)/s,
+        \qquad \beta' = \beta/s
+
+    Args:
+        maps: the dual activation in the arithmetic of the other arguments.
+        depth: number of hidden layers.
+        weight_variance: w of every layer.
+        relative_bias: beta, the bias variance over the variance of the first preactivation.
+        one: the number 1 in this arithmetic.
+        correlation: c of the first preactivation.
+        tangent: whether to return the ratio of Theta instead of K.
+    """
+    w = weight_variance
+
+    def layer(state: Any) -> Any:
+        bias, c, theta, theta_at_one = state
+        growth = w * maps.variance(one) + bias
+        following = (w * maps.value(one, one, c) + bias) / growth
+        if tangent:
+            theta = following + w / growth * maps.slope(one, one, c) * theta
+            theta_at_one = one + w / growth * maps.variance_slope(one) * theta_at_one
+        return bias / growth, maps.correlation(following), theta, theta_at_one
+
+    start = (correlation, one) if tangent else (None, None)
+    state = maps.repeat(depth, layer, (relative_bias, correlation, *start))
+    _, c, theta, theta_at_one = state
+    return theta / theta_at_one if tangent else c

@@ -35,7 +35,7 @@ RELU_STEP = Activation("relu + step", sympy.Max(0, X) + sympy.Heaviside(X))
 POINT = r"at q1 = \S+, q2 = \S+, k12 = \S+, the formula gives"
 # Computer algebra refutes at values of the symbols in alphabetical order.
 ALGEBRA = r"at (k12 = \S+, )?q1 = \S+, q2 = \S+, .* not equal to"
-DEGREE = r"at n = \d, E\[he_n\(z\) f\(z\)\] is"
+DEGREE = r"at n = \d, E\[he_n\(z\) f\(z\)\] for f = .* is"
 
 
 def numbered(derivation: Derivation, reason: str, which: int = 0) -> int:
@@ -293,7 +293,7 @@ def test_cut_at_fourteen_without_a_bound_is_no_certificate(monkeypatch):
     wrong = [coefficients[n] for n in ODD if not coefficients[n].contains(0)]
     assert len(wrong) > len(ODD) // 2
     assert max(ball.abs_lower() for ball in wrong) > 1e-25
-    with pytest.raises(DerivationError, match=r"^step 2 of .*Price.*: at n = 3, "):
+    with pytest.raises(DerivationError, match=r"^step 2 of .*Price.*: at n = \d, "):
         derive_dual(phi).verify(30)
 
 

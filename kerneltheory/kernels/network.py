@@ -1,0 +1,185 @@
+"""What a network's kernel computes with: its formula, its array functions, its interpolants.
+
+All are kept in caches, not in the kernel, which stays a small record: equal kernels share them.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sympy
+from flint import arb, ctx
+
+from kerneltheory.core import check, lower
+from kerneltheory.core.errors import KernelTheoryError
+from kerneltheory.core.formula import Formula
+from kerneltheory.kernels import recursion
+from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, ROUNDING, T
+from kerneltheory.kernels.gram import interpolated_tile
+from kerneltheory.kernels.interpolant import Interpolant, interpolate
+from kerneltheory.kernels.maps import is_series, numeric_maps, symbolic_maps, terms_for
+
+if TYPE_CHECKING:
+    from kerneltheory.kernels.kernel import NetworkKernel
+
+# Entries from which a Gram matrix pays for building an interpolant, which takes as long as the
+# recursion at about a million entries. That of rows of norm 1 or sqrt(dim) will be used again; one
+# of another norm perhaps never.
+ENTRIES, ENTRIES_OF_OTHER_NORM = 2**18, 2**21
+
+
+@functools.lru_cache(maxsize=256)
+def network_formula(kernel: "NetworkKernel") -> Formula:
+    """The kernel h as an exact Formula in t; refused where the depth makes it too large."""
+    w, b = kernel.weight_variance, kernel.bias_variance
+    q = w + b
+
+    def bounded_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
+        """Stop after the first layer that is too large: each multiplies the size."""
+        for layer in range(1, count + 1):
+            state = step(state)
+            operations = max(sympy.count_ops(part) for part in state if part is not None)
+            if operations > MAX_OPERATIONS:
+                raise KernelTheoryError(
+                    f"the formula of {kernel} has {operations} operations at layer {layer}, more "
+                    f"than {MAX_OPERATIONS}; call the kernel instead, which runs the recursion"
+                )
+        return state
+
+    rhs = recursion.covariances(
+        dataclasses.replace(symbolic_maps(kernel.activation), repeat=bounded_repeat),
+        kernel.depth,
+        w,
+        b,
+        (q, q),
+        (w * T + b) / q,
+        kernel.tangent,
+    )
+    expanded = sympy.expand(rhs)
+    rhs = expanded if sympy.count_ops(expanded) <= MAX_OPERATIONS else rhs
+    return Formula(repr(kernel), (T,), rhs, sympy.Abs(T) <= 1, "arXiv:1806.07572")
+
+
+@functools.lru_cache(maxsize=256)
+def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, Any]:
+    """The profile in t, the jitted tile and the diagonal, as functions of arrays.
+
+    Args:
+        kernel: the kernel.
+        terms: how many terms are summed where the dual of its activation is a series.
+    """
+    maps = numeric_maps(kernel.activation, terms)
+    depth, tangent = kernel.depth, kernel.tangent
+    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
+    q = float(kernel.weight_variance + kernel.bias_variance)
+
+    def profile(t: Any) -> Any:
+        same = jnp.asarray(q, t.dtype)
+        start = maps.correlation((w * t + b) / q)
+        return recursion.covariances(maps, depth, w, b, (same, same), start, tangent)
+
+    def first_variance(rows: Any) -> Any:
+        return w * jnp.sum(rows * rows, axis=1) / rows.shape[1] + b
+
+    @jax.jit
+    def tile(X: Any, Z: Any) -> Any:
+        q1, q2 = first_variance(X)[:, None], first_variance(Z)[None, :]
+        covariance = w * (X @ Z.T) / X.shape[1] + b
+        start = maps.correlation(covariance / (jnp.sqrt(q1) * jnp.sqrt(q2)))
+        return recursion.covariances(maps, depth, w, b, (q1, q2), start, tangent)
+
+    @jax.jit
+    def diagonal(X: Any) -> Any:
+        return recursion.diagonal(maps, depth, w, b, first_variance(X), tangent)
+
+    return profile, tile, diagonal
+
+
+@functools.lru_cache(maxsize=256)
+def homogeneous_profile(kernel: "NetworkKernel") -> Callable[[Any], Any]:
+    """h(t)/h(1) as a function of arrays, by the recursion in units of each layer's variance."""
+    maps = numeric_maps(kernel.activation)
+    w, b = kernel.weight_variance, kernel.bias_variance
+    weight, share, relative_bias = float(w), float(w / (w + b)), float(b / (w + b))
+
+    def profile(t: Any) -> Any:
+        one = jnp.ones((), t.dtype)
+        return recursion.correlations(
+            maps,
+            kernel.depth,
+            weight,
+            jnp.asarray(relative_bias, t.dtype),
+            one,
+            maps.correlation(share * t + relative_bias),
+            kernel.tangent,
+        )
+
+    return profile
+
+
+# --- rows of one norm -------------------------------------------------------------------------
+
+
+def sphere_tile(kernel: "NetworkKernel", X: Any, Z: Any) -> Callable[[Any, Any], Any] | None:
+    """The tile of a Gram matrix by an interpolant in the cosine, whose cost no depth changes.
+
+    None where the recursion has to be run: for rows of different norms, for matrices too small to
+    pay for an interpolant, for kernels that have none.
+    """
+    rows, columns = check.finite("X", X, ndim=2), check.finite("Z", Z, ndim=2)
+    if rows.shape[0] * columns.shape[0] < ENTRIES:
+        return None
+    mean_square = _common_mean_square(rows, columns)
+    found = None if mean_square is None else network_interpolant(kernel, mean_square)
+    if found is None:
+        return None
+    return functools.partial(interpolated_tile, found.coefficients, found.bend, found.at_one)
+
+
+def _common_mean_square(rows: np.ndarray, columns: np.ndarray) -> float | None:
+    """|x|^2/dim of all rows, rounded to a usual value; None if they differ beyond rounding."""
+    squares = np.concatenate([np.mean(block * block, axis=1) for block in (rows, columns)])
+    candidates = [1.0, 1 / rows.shape[1]]
+    if rows.shape[0] * columns.shape[0] >= ENTRIES_OF_OTHER_NORM:
+        candidates.append(float(np.mean(squares)))
+    for common in candidates:
+        # Rows of zeros have no cosine.
+        close = np.abs(squares - common).max() <= ROUNDING * np.finfo(float).eps * common
+        if close and common > np.finfo(float).tiny:
+            return common
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def network_interpolant(kernel: "NetworkKernel", mean_square: float) -> Interpolant | None:
+    """The interpolant of a kernel for inputs of one norm, or None where it has none."""
+    with ctx.workdps(40):
+        at_one = kernel.ball_at_one(mean_square)
+    if is_series(kernel.activation):
+        return interpolate(_by_recursion(kernel, mean_square), at_one, 128)
+    on_balls = functools.partial(kernel.on_balls, mean_square=mean_square)
+    return interpolate(on_balls, at_one, 200 + BITS_PER_LAYER * kernel.depth)
+
+
+def _by_recursion(kernel: "NetworkKernel", mean_square: float) -> Callable[[arb], arb]:
+    """The kernel of a series, whose balls take long: its slope is finite, so floats serve."""
+    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
+    q = w * mean_square + b
+    terms = terms_for(kernel.activation, kernel.depth, w, b, q)
+    maps = numeric_maps(kernel.activation, terms)
+
+    @jax.jit
+    def profile(t: Any) -> Any:
+        start = maps.correlation((w * mean_square * t + b) / q)
+        same = jnp.asarray(q, t.dtype)
+        return recursion.covariances(maps, kernel.depth, w, b, (same, same), start, kernel.tangent)
+
+    def value(cosine: arb) -> arb:
+        with jax.enable_x64(True):
+            return arb(float(profile(jnp.asarray(lower.to_float(cosine)))))
+
+    return value
