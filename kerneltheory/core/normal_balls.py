@@ -109,6 +109,9 @@ def _owens_t(h: arb, a: arb) -> arb:
     if a.is_zero() or not (a.is_finite() and h.is_finite()):
         return arb(0) if a.is_zero() else arb("nan")
     square = h * h / 2
+    if square > 8 * ctx.prec + 2000:
+        # Far below all that it is added to: 0 <= T <= a exp(-h^2/2)/(2 pi) says enough.
+        return arb(0).union(a * (-square).exp())
     (value,) = integrate(
         lambda w: [(-square * (1 + w * w)).exp() / (1 + w * w)],
         functools.partial(_owens_bound, square),
