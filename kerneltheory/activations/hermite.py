@@ -70,7 +70,7 @@ def certified_hermite_coefficients(
     phi: Activation, variance: Variance, count: int, digits: int
 ) -> tuple[tuple[arb, ...], arb]:
     r"""Balls around :math:`a_n(q)`, n < count, and around :math:`E[\phi(\sqrt q z)^2]`."""
-    return _certified(phi, _key(variance), count, digits)
+    return _certified(phi, variance_key(variance), count, digits)
 
 
 @functools.lru_cache(maxsize=256)
@@ -89,7 +89,7 @@ def certified_end(
 
     The dual activation at c = 1 and at c = -1, by one-dimensional integration.
     """
-    return _end(phi, _key(first), _key(second), correlation, digits)
+    return _end(phi, variance_key(first), variance_key(second), correlation, digits)
 
 
 @functools.lru_cache(maxsize=256)
@@ -99,7 +99,7 @@ def _end(phi: Activation, first: Any, second: Any, correlation: int, digits: int
     return value
 
 
-def _key(variance: Any) -> Any:
+def variance_key(variance: Any) -> Any:
     """What identifies a variance in a cache: balls do not hash."""
     return lower.ball_to_integers(variance) if isinstance(variance, arb) else variance
 

@@ -22,6 +22,7 @@ from kerneltheory.activations.hermite import (
     Variance,
     certified_end,
     certified_hermite_coefficients,
+    variance_key,
 )
 from kerneltheory.activations.pieces import pieces
 from kerneltheory.core import check, lower
@@ -81,6 +82,7 @@ def mehler_ball(
     digits: int,
     derivative: int = 0,
     count: int | None = None,
+    most: int = MAX_TERMS,
 ) -> Any:
     r"""Enclosure of the n-th derivative in c of :math:`\sum a_n(q_1) a_n(q_2) c^n`.
 
@@ -90,7 +92,8 @@ def mehler_ball(
         correlation: c as a real or complex ball or a series of balls, \|c\| <= 1.
         digits: absolute accuracy that is aimed at; the balls hold what was reached.
         derivative: n.
-        count: how many terms are summed; by default as many as the digits need, up to 1024.
+        count: how many terms are summed; by default as many as the digits need.
+        most: how many that may be.
     """
     if isinstance(correlation, arb_series):
         return _series(phi, variances, correlation, digits, derivative, count)
@@ -98,8 +101,8 @@ def mehler_ball(
     if isinstance(correlation, arb) and size.overlaps(arb(1)):
         size = arb(1)  # a real correlation is at most one, whatever its ball says
     if count is None:
-        count = _enough(phi, variances, size, digits, derivative)
-    products, missing = _products(phi, variances, count, digits)
+        count = _enough(phi, variances, size, digits, derivative, most)
+    products, missing = _products(phi, *map(variance_key, variances), count, digits)
     total = correlation * 0
     for n in reversed(range(derivative, count)):
         total = total * correlation + products[n] * math.perm(n, derivative)
@@ -108,23 +111,30 @@ def mehler_ball(
     return total + (acb(rest, rest) if isinstance(correlation, acb) else rest)
 
 
+@functools.lru_cache(maxsize=256)
 def _products(
-    phi: Activation, variances: tuple[Variance, Variance], count: int, digits: int
+    phi: Activation, first: Any, second: Any, count: int, digits: int
 ) -> tuple[list[arb], arb]:
-    """a_n(q1) a_n(q2) for n < count, and the root of the product of both missing masses."""
-    first, mass_1 = certified_hermite_coefficients(phi, variances[0], count, digits)
-    second, mass_2 = certified_hermite_coefficients(phi, variances[1], count, digits)
-    missing_1 = mass_1 - sum((a * a for a in first), arb(0))
-    missing_2 = mass_2 - sum((a * a for a in second), arb(0))
-    products = [a * b for a, b in zip(first, second, strict=True)]
-    return products, (missing_1.abs_upper() * missing_2.abs_upper()).sqrt()
+    """a_n(q1) a_n(q2) for n < count, and the root of the product of both missing masses.
+
+    The variances as `hermite.variance_key` gives them.
+    """
+    one, mass_1 = certified_hermite_coefficients(phi, first, count, digits)
+    other, mass_2 = certified_hermite_coefficients(phi, second, count, digits)
+    with ctx.workdps(digits + 15):
+        missing_1 = mass_1 - sum((a * a for a in one), arb(0))
+        missing_2 = mass_2 - sum((a * a for a in other), arb(0))
+        products = [a * b for a, b in zip(one, other, strict=True)]
+        return products, (missing_1.abs_upper() * missing_2.abs_upper()).sqrt()
 
 
-def _enough(phi: Activation, variances: Any, size: arb, digits: int, derivative: int) -> int:
+def _enough(
+    phi: Activation, variances: Any, size: arb, digits: int, derivative: int, most: int
+) -> int:
     """The smallest power of two of terms that leaves less than the digits, or the most allowed."""
-    count = 64
-    while count < MAX_TERMS:
-        _, missing = _products(phi, variances, count, digits)
+    keys, count = tuple(map(variance_key, variances)), 64
+    while count < most:
+        _, missing = _products(phi, *keys, count, digits)
         if _tail_factor(size, count, derivative) * missing < arb(10) ** -digits:
             break
         count *= 2

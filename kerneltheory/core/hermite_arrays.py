@@ -148,16 +148,18 @@ def _weighted(rows: Any, weights: list[int]) -> Any:
     return rows * jnp.asarray(column, rows.dtype)
 
 
-def terms_needed(phi: PiecewiseFunction, variance: float, tolerance: float, largest: int) -> int:
-    """The least power of two of terms whose missing mass is a small part of E[phi^2]."""
+def terms_needed(
+    phi: PiecewiseFunction, variance: float, tolerance: float, largest: int
+) -> tuple[int, float]:
+    """The least power of two of terms that leave a small part of E[phi^2], and that part."""
     with jax.enable_x64(True):
         q = jnp.asarray(variance)
         mass = float(mean_square(phi, q))
-        squares = np.cumsum(np.asarray(coefficients(phi, q, largest)) ** 2)
+        missing = 1 - np.cumsum(np.asarray(coefficients(phi, q, largest)) ** 2) / mass
     count = 32
-    while count < largest and abs(mass - squares[count - 1]) > tolerance * mass:
+    while count < largest and abs(missing[count - 1]) > tolerance:
         count *= 2
-    return count
+    return count, float(max(missing[count - 1], 0))
 
 
 @float64_policy

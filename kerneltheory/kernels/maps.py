@@ -29,7 +29,7 @@ from kerneltheory.kernels.gram import replace_value
 from kerneltheory.kernels.recursion import LayerMaps, repeat
 
 UNROLLED = 8
-# Of a series on arrays: what may be missing of E[phi^2], and the most terms that are summed.
+# Of a series: what arrays may miss of E[phi^2], and the most terms that are summed in a layer.
 TOLERANCE = 1e-15
 MAX_TERMS = 512
 # Layers after which variances move too little to change how many terms they need.
@@ -108,7 +108,7 @@ def _series_ball_maps(phi: Activation) -> LayerMaps[Any]:
     def at(function: Activation | None, q1: Any, q2: Any, c: Any) -> Any:
         if function is None:
             raise DivergentError(f"the derivative of {phi.name} has no finite second moment")
-        return mehler_ball(function, (q1, q2), c, _digits())
+        return mehler_ball(function, (q1, q2), c, _digits(), most=MAX_TERMS)
 
     def variance(function: Activation | None, q: Any) -> arb:
         if function is None:
@@ -128,7 +128,7 @@ def _series_ball_maps(phi: Activation) -> LayerMaps[Any]:
 
 def _digits() -> int:
     """Of the current precision, in steps, so that few sets of coefficients are computed."""
-    return 10 * math.ceil(ctx.dps / 10)
+    return 5 * math.ceil(ctx.dps / 5)
 
 
 def _centred_value(value: Callable, slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
@@ -181,24 +181,30 @@ def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:
 
 
 @functools.lru_cache(maxsize=1024)
-def terms_for(phi: Activation, depth: int, w: float, b: float, largest: float) -> int:
-    """How many terms of a series float64 needs in a network; 0 where there is a formula.
+def terms_for(
+    phi: Activation, depth: int, weight_variance: float, bias_variance: float, largest: float
+) -> tuple[int, float]:
+    """How many terms of a series float64 takes in a network, and what share they leave out.
 
     Args:
         phi: the activation.
         depth: number of hidden layers.
-        w: weight variance.
-        b: bias variance.
+        weight_variance: of every layer.
+        bias_variance: of every layer.
         largest: the largest variance of a first preactivation.
+
+    Returns:
+        The number of terms, and the largest part of E[phi^2] that is missing in a layer; (0, 0)
+        where the dual is a formula.
     """
     if not is_series(phi):
-        return 0
-    function, q, terms = to_arrays(phi), largest, 0
+        return 0, 0.0
+    function, q, found = to_arrays(phi), largest, []
     with jax.enable_x64(True):
         for _ in range(min(depth, SETTLED)):
-            terms = max(terms, terms_needed(function, q, TOLERANCE, MAX_TERMS))
-            q = w * float(mean_square(function, q)) + b
-    return terms
+            found.append(terms_needed(function, q, TOLERANCE, MAX_TERMS))
+            q = weight_variance * float(mean_square(function, q)) + bias_variance
+    return max(found)
 
 
 def _with_derivative(function: Callable, derivative: Callable) -> Callable:

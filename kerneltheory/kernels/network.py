@@ -169,7 +169,7 @@ def _by_recursion(kernel: "NetworkKernel", mean_square: float) -> Callable[[arb]
     """The kernel of a series, whose balls take long: its slope is finite, so floats serve."""
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
     q = w * mean_square + b
-    terms = terms_for(kernel.activation, kernel.depth, w, b, q)
+    terms, _ = terms_for(kernel.activation, kernel.depth, w, b, q)
     maps = numeric_maps(kernel.activation, terms)
 
     @jax.jit
