@@ -12,6 +12,7 @@ from flint import arb, ctx
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.expectation import gaussian_expectations
 from kerneltheory.activations.gaussian import mean
+from kerneltheory.activations.hermite_symbolic import coefficient_in_closed_form
 from kerneltheory.activations.terms import elementary_terms
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import DerivationError
@@ -20,7 +21,7 @@ from kerneltheory.core.errors import DerivationError
 Variance = sympy.Rational | arb
 
 
-def hermite_coefficients(phi: Any, count: int, digits: int = 30) -> tuple[Any, ...]:
+def hermite_coefficients(phi: Any, count: Any, digits: int = 30) -> Any:
     r"""Hermite coefficients :math:`a_0, \dots, a_{count-1}` at unit variance.
 
     .. math:: a_n = E[\phi(z)\,he_n(z)] = E[\phi^{(n)}(z)] / \sqrt{n!}
@@ -30,23 +31,30 @@ def hermite_coefficients(phi: Any, count: int, digits: int = 30) -> tuple[Any, .
 
     Args:
         phi: an activation or a sympy expression in one symbol.
-        count: how many, at least 1.
+        count: how many, at least 1; or a symbol n.
         digits: absolute accuracy of the balls, where these are needed.
 
     Returns:
-        sympy expressions where they are exact, else `flint.arb` balls that contain them.
+        sympy expressions where they are exact, else `flint.arb` balls that contain them. For a
+        symbol n, the closed form of the n-th coefficient for every n >= 0.
 
     Raises:
-        DerivationError: if phi grows too fast, or in a way that no rule bounds.
+        DerivationError: if phi grows too fast, or in a way that no rule bounds; for a symbol n, if
+            phi is not elementary and so has no closed form here.
 
     Examples:
         >>> from kerneltheory.activations.catalogue import relu, tanh
         >>> hermite_coefficients(relu, 4)
         (sqrt(2)/(2*sqrt(pi)), 1/2, 1/(2*sqrt(pi)), 0)
+        >>> from kerneltheory.activations.catalogue import exp
+        >>> hermite_coefficients(exp, sympy.Symbol("n"))
+        exp(1/2)/sqrt(factorial(n))
         >>> hermite_coefficients(tanh, 2, digits=10)[1].str(8)
         '[0.60570551 +/- ...e-9]'
     """
     phi = activation(phi)
+    if isinstance(count, sympy.Symbol):
+        return coefficient_in_closed_form(phi, count)
     count = check.integer("count", count, minimum=1)
     digits = check.integer("digits", digits, minimum=1)
     try:

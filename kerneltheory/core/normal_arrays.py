@@ -61,8 +61,10 @@ def _corner(h: Any, k: Any, rho: Any) -> Any:
     # Both sides at once: one piece of code to compile instead of two.
     distances = jnp.stack([-_distance(h, k, rho), -_distance(k, h, rho)])
     total = inside + jnp.sum(_side(jnp.stack([x, y]), distances), axis=0)
+    # At the origin both sides vanish, and the angle of the corner is left (Sheppard 1899).
+    origin = 0.25 + jnp.arcsin(jnp.clip(rho, -1, 1)) / (2 * jnp.pi)
     # Rounding may leave a measure outside [0, 1] by its own size.
-    return jnp.clip(total, 0, 1)
+    return jnp.where((h == 0) & (k == 0), origin, jnp.clip(total, 0, 1))
 
 
 def _side(x: Any, g: Any) -> Any:

@@ -10,7 +10,20 @@ from flint import acb, arb, ctx
 
 from kerneltheory.activations import expectation
 from kerneltheory.activations.activation import X, activation
-from kerneltheory.activations.catalogue import erf, relu
+from kerneltheory.activations.catalogue import (
+    elu,
+    erf,
+    exponential,
+    gabor,
+    gaussian,
+    gelu,
+    hard_tanh,
+    hermite,
+    relu,
+    sine,
+    softsign,
+    tanh,
+)
 from kerneltheory.activations.duals import correlation_dual
 from kerneltheory.activations.hermite import certified_hermite_coefficients, hermite_coefficients
 from kerneltheory.core import lower
@@ -131,3 +144,41 @@ def test_bad_arguments():
         hermite_coefficients(sympy.exp(X**2 / 2), 3)
     with pytest.raises(DerivationError, match="no bound is known of how 1/x grows"):
         hermite_coefficients(1 / X, 3)
+
+
+N = sympy.Symbol("n", integer=True, nonnegative=True)
+
+
+@pytest.mark.parametrize(
+    "phi",
+    [relu, erf, gelu, hermite(4), sine(2, 1), exponential(-1), gaussian(1), gabor(1, 2)],
+    ids=lambda phi: phi.name,
+)
+def test_closed_form_in_n_is_the_integral_for_every_n(phi):
+    closed = hermite_coefficients(phi, N)
+    balls, _ = certified_hermite_coefficients(phi, sympy.Integer(1), 26, 20)
+    for n in (0, 1, 2, 3, 4, 7, 18, 25):
+        value = sympy.N(closed.subs(N, n), 40)
+        assert abs(sympy.im(value)) < 1e-35
+        with ctx.workdps(40):
+            assert abs(balls[n] - arb(str(sympy.re(value)))).abs_upper() < 1e-19
+
+
+def test_no_closed_form_in_n_for_a_series():
+    with pytest.raises(DerivationError, match="is not elementary"):
+        hermite_coefficients(tanh, N)
+
+
+@pytest.mark.parametrize("phi", [hard_tanh, elu, tanh, softsign], ids=lambda phi: phi.name)
+def test_certified_coefficients_are_mpmaths(phi):
+    function = sympy.lambdify(X, phi.expression, "mpmath")
+    breaks = [-16, -4, -1, 0, 1, 4, 16]  # every kink among them; beyond: below exp(-120)
+    with mp.workdps(30):
+        for n, ball in enumerate(hermite_coefficients(phi, 4, digits=15)):
+
+            def integrand(z, n=n):
+                he = mp.hermite(n, z / mp.sqrt(2)) / mp.sqrt(mp.mpf(2) ** n * mp.factorial(n))
+                return function(z) * he * mp.npdf(z)
+
+            truth = mp.quad(integrand, breaks)
+            assert abs(ball - arb(mp.nstr(truth, 25))).abs_upper() < 1e-15
