@@ -50,7 +50,7 @@ def hermite_coefficients(phi: Any, count: Any, digits: int = 30) -> Any:
         >>> hermite_coefficients(exp, sympy.Symbol("n"))
         exp(1/2)/sqrt(factorial(n))
         >>> hermite_coefficients(tanh, 2, digits=10)[1].str(8)
-        '[0.60570551 +/- ...e-9]'
+        '[0.60570551 +/- ...]'
     """
     phi = activation(phi)
     if isinstance(count, sympy.Symbol):

@@ -179,7 +179,7 @@ class HermiteSeries:
     Examples:
         >>> from kerneltheory.activations.catalogue import tanh
         >>> HermiteSeries(tanh, unit=True).certified(sympy.Rational(1, 2), digits=20).str(15)
-        '[0.186562...
+        '[0.186324413203448 +/- ...]'
     """
 
     phi: Activation

@@ -5,7 +5,8 @@ import sympy
 from matplotlib.mathtext import MathTextParser
 
 from kerneltheory.activations.catalogue import CATALOGUE
-from kerneltheory.activations.derive import covariance_dual, derive_dual, dual
+from kerneltheory.activations.derive import derive_dual
+from kerneltheory.activations.duals import covariance_dual, dual
 from kerneltheory.core.display import html_table, latex, text
 
 k, q = sympy.symbols("k12 q1")

@@ -100,7 +100,7 @@ def test_kernels_of_every_depth_agree_with_balls(phi):
             with jax.enable_x64(True):
                 found = np.asarray(run(depth, jnp.asarray((w * t + b) / (w + b))))
             # Balls lose digits in every layer.
-            with ctx.workdps(15 if is_series(phi) else 40 + 4 * depth):
+            with ctx.workdps(15 if is_series(phi) else 40 + 2 * depth):
                 truth = [kernel.on_balls(arb(float(cosine))) for cosine in t]
                 scale = float(kernel.ball_at_one().mid())
             left_out = max(float(ball.rad()) for ball in truth) / scale + depth * missing * (
