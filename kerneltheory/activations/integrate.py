@@ -18,11 +18,12 @@ from collections.abc import Mapping
 
 import sympy
 
-from kerneltheory.activations.gaussian import K12, RadicalSum
+from kerneltheory.activations.gaussian import K12, Q1, Q2, RadicalSum
 
 HALF = sympy.Rational(1, 2)
 # alpha stands for itself while integrating: as a polynomial in q1 and q2 it would swell.
 ALPHA = sympy.Symbol("alpha", positive=True)
+_VARIABLES = (K12, Q1, Q2)
 # The basis: k^i ("one"), k^i asin(k sqrt(beta/alpha)) ("asin"), k^i D^(p/2) for odd p.
 Basis = tuple[str | int, int]
 Combination = Mapping[Basis, sympy.Expr]
@@ -121,5 +122,8 @@ def _over_alpha(numerator: sympy.Expr, alpha: sympy.Expr) -> sympy.Expr:
         (-int(t.as_coeff_exponent(ALPHA)[1]) for t in sympy.Add.make_args(expanded)), default=0
     )
     depth = max(depth, 0)
-    polynomial = sympy.expand(expanded * ALPHA**depth).subs(ALPHA, alpha)
-    return sympy.factor(sympy.expand(polynomial)) / alpha**depth
+    total = sympy.Poly(0, *_VARIABLES)
+    inserted = sympy.Poly(alpha, *_VARIABLES)
+    for coefficient in sympy.Poly(sympy.expand(expanded * ALPHA**depth), ALPHA).all_coeffs():
+        total = total * inserted + sympy.Poly(coefficient, *_VARIABLES)
+    return sympy.factor(total.as_expr()) / alpha**depth
