@@ -225,7 +225,7 @@ class SeriesCertificate(Evidence):
 
     def _end(self, variances: Any, end: int, digits: int) -> None:
         total = mehler_ball(self.phi, variances, arb(end), digits, 0, TERMS_AT_ENDS)
-        integral = certified_end(self.phi, *variances, end, digits)
+        integral = certified_end(self.phi, variances[0], variances[1], end, digits)
         if not total.overlaps(integral):
             raise DerivationError(
                 f"at q1, q2 = {variances} and c = {end} the series of {self.phi.name} is "

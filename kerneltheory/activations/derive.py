@@ -116,9 +116,9 @@ def _elementary(phi: Activation) -> list[Step]:
 
 def _one_dimensional(phi: Activation) -> list[Step]:
     result, first = closed_dual(phi), closed_dual(phi, 1)
-    whole = sympy.Add(*(atom.expression for atom in atoms(marked_terms(phi))))
+    whole: Any = sympy.Add(*(atom.expression for atom in atoms(marked_terms(phi))))
     split = Step(
-        sympy.Eq(sympy.Function("phi")(X), whole, evaluate=False),
+        _equal(sympy.Function("phi")(X), whole),
         "terms on half lines, each pointing to where it is small",
         SameFunction(phi.expression, whole),
     )
@@ -134,7 +134,8 @@ def _series(phi: Activation) -> list[Step]:
     n = sympy.Symbol("n", integer=True, nonnegative=True)
     a: Any = sympy.Function("a")
     terms = a(n, Q1) * a(n, Q2) * (K12 / sympy.sqrt(Q1 * Q2)) ** n
-    statement = _equation(0, sympy.Sum(terms, (n, 0, sympy.oo)))
+    total: Any = sympy.Sum(terms, (n, 0, sympy.oo))
+    statement = _equation(0, total)
     reason = "Mehler's formula, a(n, q) the Hermite coefficients of phi"
     return [Step(statement, reason, SeriesCertificate(phi))]
 
@@ -145,7 +146,11 @@ def _dual_symbol(order: int) -> sympy.Expr:
 
 
 def _equation(order: int, rhs: sympy.Expr) -> Any:
-    return sympy.Eq(_dual_symbol(order), rhs, evaluate=False)
+    return _equal(_dual_symbol(order), rhs)
+
+
+def _equal(left: Any, right: Any) -> Any:
+    return sympy.Eq(left, right, evaluate=False)
 
 
 def _definition(phi: Activation) -> Step:
@@ -165,7 +170,7 @@ def _price(chain: Chain) -> list[Step]:
         Step(
             _equation(chain.order, value),
             "Gaussian integral (Isserlis' theorem)",
-            HermiteCertificate(chain.phi, covariance_dual(chain.phi, chain.order), chain.order),
+            HermiteCertificate(chain.phi, closed_dual(chain.phi, chain.order), chain.order),
         ),
     ]
 
@@ -174,7 +179,7 @@ def _boundaries(chain: Chain) -> list[Step]:
     steps = []
     for order in range(chain.order):
         value = chain.boundary(order)
-        claim = covariance_dual(chain.phi, order).rhs.subs(K12, 0)
+        claim: Any = closed_dual(chain.phi, order).rhs.subs(K12, 0)
         statement = sympy.Eq(sympy.Subs(_dual_symbol(order), K12, 0), value, evaluate=False)
         steps.append(Step(statement, "u and v are independent at k12 = 0", Identity(claim, value)))
     return steps

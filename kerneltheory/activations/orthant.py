@@ -8,7 +8,7 @@ reduces moments to the distribution functions of `core.normal`.
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,7 +153,15 @@ def _gathered(summands: Iterable[sympy.Expr]) -> sympy.Expr:
 
 def _expanded(summand: sympy.Expr) -> sympy.Expr:
     """Products multiplied out, but nothing inside a function or a denominator."""
-    return sympy.expand(summand, deep=False, power_exp=False, power_base=False)
+    while True:
+        # Without `deep` the factors of what comes out are sums again.
+        parts = sympy.Add.make_args(summand)
+        expanded = sympy.Add(
+            *(sympy.expand(p, deep=False, power_exp=False, power_base=False) for p in parts)
+        )
+        if expanded == summand:
+            return expanded
+        summand = expanded
 
 
 # --- one pair of atoms ------------------------------------------------------------------------
@@ -187,7 +195,7 @@ def _pair(first: Atom, second: Atom) -> sympy.Expr:
         for i in range(4)
     )
     law = _Law(means + means, covariance)
-    moment = _moment(first.power, second.power, law, (first.event, second.event))
+    moment = _moment((first.power, second.power), law, (first.event, second.event))
     weight = first.coefficient * second.coefficient / sympy.sqrt(radicand)
     return weight * sympy.exp(exponent) * moment
 
@@ -195,21 +203,45 @@ def _pair(first: Atom, second: Atom) -> sympy.Expr:
 _K = _C * _R1 * _R2
 
 
-def _moment(i: int, j: int, law: _Law, events: tuple[Event | None, Event | None]) -> Any:
-    """E[u^i v^j on both events], by Stein's lemma in the variable that has a power left."""
-    if i == 0 and j == 0:
-        return _probability(law, events)
-    axis, powers = (0, (i - 1, j)) if i else (1, (i, j - 1))
-    total = law.mean[axis] * _moment(*powers, law, events)
+def _moment(powers: tuple[int, int], law: _Law, events: tuple[Event | None, Event | None]) -> Any:
+    """E[u^i v^j on both events]."""
+
+    def edges(axis: int, lower: tuple[int, int]) -> Any:
+        return sum(
+            event.orientation * _edge(axis, lower, law, events, index)
+            for index, event in enumerate(events)
+            if event is not None
+        )
+
+    return _stein(powers, law.mean, law.covariance, _probability(law, events), edges)
+
+
+def _stein(
+    powers: tuple[int, int], means: Any, cov: Any, base: Any, edges: Callable[..., Any]
+) -> Any:
+    """E[u^i v^j f] by Stein's lemma, E[(u - m) g] = sum of covariances times E[dg].
+
+    Args:
+        powers: i and j.
+        means: of u and v.
+        cov: their covariances.
+        base: E[f].
+        edges: what the edges of f add, as a function of the axis and of the powers that are left.
+    """
+    if powers == (0, 0):
+        return base
+    axis = 0 if powers[0] else 1
+    lower = _lowered(powers, axis)
+    total = means[axis] * _stein(lower, means, cov, base, edges) + edges(axis, lower)
     for other in (0, 1):
-        if powers[other]:
-            lowered = tuple(p - (n == other) for n, p in enumerate(powers))
-            weight = law.covariance[axis][other] * powers[other]
-            total += weight * _moment(*lowered, law, events)
-    for index, event in enumerate(events):
-        if event is not None:
-            total += event.orientation * _edge(axis, powers, law, events, index)
+        if lower[other]:
+            rest = _stein(_lowered(lower, other), means, cov, base, edges)
+            total += cov[axis][other] * lower[other] * rest
     return total
+
+
+def _lowered(powers: tuple[int, int], axis: int) -> tuple[int, int]:
+    return powers[0] - (axis == 0), powers[1] - (axis == 1)
 
 
 def _level(law: _Law, event: Event, index: int) -> Any:
@@ -232,15 +264,22 @@ def _probability(law: _Law, events: Any) -> Any:
     return BivariateNormalCDF(*levels, _correlation(law, events))
 
 
-def _edge(axis: int, powers: Any, law: _Law, events: Any, index: int) -> Any:
+def _edge(axis: int, powers: tuple[int, int], law: _Law, events: Any, index: int) -> Any:
     """What Stein's lemma leaves at the edge of an event: its density times a conditional moment."""
     cov, edge = law.covariance, 2 + index
     weight = cov[axis][edge] / sympy.sqrt(cov[edge][edge])
-    other = events[1 - index]
-    inside = other and _Inside(law, events, index)
     means = tuple(_given(law, events[index], index, n) for n in (0, 1))
-    covariance = tuple(tuple(_residual(law, edge, m, n) for n in (0, 1)) for m in (0, 1))
-    return weight * _conditional_moment(*powers, means, covariance, law, events, index, inside)
+    residuals = tuple(tuple(_residual(law, edge, m, n) for n in (0, 1)) for m in (0, 1))
+    if events[1 - index] is None:
+        base = density(_level(law, events[index], index))
+        return weight * _stein(powers, means, residuals, base, lambda *_: 0)
+    inside = _Inside(law, events, index)
+
+    def corner(axis: int, lower: tuple[int, int]) -> Any:
+        residual = _residual(law, edge, axis, inside.other)
+        return inside.edge(residual) * _corner_moment(lower, law, events)
+
+    return weight * _stein(powers, means, residuals, inside.probability, corner)
 
 
 def _given(law: _Law, event: Any, index: int, n: int) -> Any:
@@ -268,6 +307,7 @@ class _Inside:
 
     @property
     def probability(self) -> Any:
+        """The density at the edge times the probability of the other event there."""
         return density(self.here) * ConditionalNormalCDF(self.here, self.there, self.rho)
 
     def edge(self, residual: Any) -> Any:
@@ -278,27 +318,7 @@ class _Inside:
         return self.orientation * ratio * sympy.sqrt(square) * corner / self.spread
 
 
-def _conditional_moment(
-    i: int, j: int, means: Any, cov: Any, law: _Law, events: Any, index: int, inside: Any
-) -> Any:
-    """The density at an edge times E[u^i v^j on the other event] there, by Stein's lemma again."""
-    arguments = means, cov, law, events, index, inside
-    if i == 0 and j == 0:
-        return inside.probability if inside else density(_level(law, events[index], index))
-    axis, powers = (0, (i - 1, j)) if i else (1, (i, j - 1))
-    total = means[axis] * _conditional_moment(*powers, *arguments)
-    for other in (0, 1):
-        if powers[other]:
-            lowered = tuple(p - (n == other) for n, p in enumerate(powers))
-            weight = cov[axis][other] * powers[other]
-            total += weight * _conditional_moment(*lowered, *arguments)
-    if inside:
-        residual = _residual(law, 2 + index, axis, inside.other)
-        total += inside.edge(residual) * _corner_moment(powers, law, events)
-    return total
-
-
-def _corner_moment(powers: Any, law: _Law, events: Any) -> Any:
+def _corner_moment(powers: tuple[int, int], law: _Law, events: Any) -> Any:
     """E[u^i v^j | both variables at their edges], which are u and v unless the events are noisy."""
     (a, b), (c, d) = (row[2:] for row in law.covariance[2:])
     determinant = sympy.cancel(a * d - b * c)
@@ -315,17 +335,5 @@ def _corner_moment(powers: Any, law: _Law, events: Any) -> Any:
         for m in (0, 1)
     ]
     means = [sympy.cancel(value) for value in means]
-    return _plain_moment(*powers, means, [[sympy.cancel(v) for v in row] for row in cov])
-
-
-def _plain_moment(i: int, j: int, means: Any, cov: Any) -> Any:
-    """E[u^i v^j] of a Gaussian."""
-    if i == 0 and j == 0:
-        return ONE
-    axis, powers = (0, (i - 1, j)) if i else (1, (i, j - 1))
-    total = means[axis] * _plain_moment(*powers, means, cov)
-    for other in (0, 1):
-        if powers[other]:
-            lowered = tuple(p - (n == other) for n, p in enumerate(powers))
-            total += cov[axis][other] * powers[other] * _plain_moment(*lowered, means, cov)
-    return total
+    cov = [[sympy.cancel(value) for value in row] for row in cov]
+    return _stein(powers, means, cov, ONE, lambda *_: 0)

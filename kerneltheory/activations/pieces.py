@@ -92,12 +92,13 @@ def _innermost_switch(expression: Any) -> Any:
 
 def _decisive(node: Any) -> list[Any]:
     """The expressions whose signs decide which form a switch takes."""
+    arguments: Any = node.args
     if isinstance(node, sympy.Max | sympy.Min):
-        return [a - b for a, b in itertools.combinations(node.args, 2)]
+        return [a - b for a, b in itertools.combinations(arguments, 2)]
     if isinstance(node, sympy.Piecewise):
-        relations = [r for _, c in node.args for r in c.atoms(sympy.core.relational.Relational)]
+        relations = [r for _, c in arguments for r in c.atoms(sympy.core.relational.Relational)]
         return [r.lhs - r.rhs for r in relations]
-    return [node.args[0]]
+    return [arguments[0]]
 
 
 def _real_roots(u: Any, node: Any) -> list[Any]:
@@ -120,18 +121,19 @@ def _inside(low: Any, high: Any) -> Any:
 
 def _resolve(node: Any, sample: Any) -> Any:
     """The form of a switch on the interval that the sample point lies in."""
+    arguments: Any = node.args
     if isinstance(node, sympy.Max):
-        return max(node.args, key=lambda a: a.subs(X, sample).evalf(50))
+        return max(arguments, key=lambda a: a.subs(X, sample).evalf(50))
     if isinstance(node, sympy.Min):
-        return min(node.args, key=lambda a: a.subs(X, sample).evalf(50))
+        return min(arguments, key=lambda a: a.subs(X, sample).evalf(50))
     if isinstance(node, sympy.Piecewise):
-        for part, condition in node.args:
+        for part, condition in arguments:
             if condition.subs(X, sample) == sympy.true:
                 return part
         raise DerivationError(f"{node} has no case for x = {sample}")
-    positive = node.args[0].subs(X, sample) > 0
+    positive = arguments[0].subs(X, sample) > 0
     if isinstance(node, sympy.Abs):
-        return node.args[0] if positive else -node.args[0]
+        return arguments[0] if positive else -arguments[0]
     if isinstance(node, sympy.sign):
         return sympy.Integer(1 if positive else -1)
     return sympy.Integer(1 if positive else 0)

@@ -85,8 +85,9 @@ class Terms:
                 place = term.location
                 jumps[place] += c * place**n * sympy.exp(-a * place**2 + b * place)
             elif isinstance(mark, sympy.erf):
-                slope = sympy.diff(mark.args[0], X)
-                shift = mark.args[0].subs(X, 0)
+                inner: Any = mark.args[0]
+                slope = sympy.diff(inner, X)
+                shift = inner.subs(X, 0)
                 weight = 2 * c * slope * sympy.exp(-(shift**2)) / sympy.sqrt(sympy.pi)
                 smooth[n, a + slope**2, b - 2 * slope * shift, ONE] += weight
         singular[0] += jumps.pop(ZERO, ZERO)
@@ -146,7 +147,7 @@ def marked_terms(phi: Activation) -> Terms:
     """
     split = pieces(phi.expression)
     smooth: dict[tuple, sympy.Expr] = defaultdict(lambda: ZERO)
-    parts = [(ONE, split.expressions[0])]
+    parts: list[tuple[Any, Any]] = [(ONE, split.expressions[0])]
     for place, (left, right) in zip(
         split.breaks, itertools.pairwise(split.expressions), strict=True
     ):
@@ -177,8 +178,9 @@ def _parse(summand: sympy.Expr, mark: sympy.Expr, phi: Activation) -> tuple:
         elif base == X and order.is_Integer and order >= 0:
             power += int(order)
         elif isinstance(factor, sympy.erf) and _is_linear(factor.args[0]) and mark == ONE:
-            rising = factor.args[0].coeff(X) > 0
-            mark = factor if rising else sympy.erf(-factor.args[0])
+            argument: Any = factor.args[0]
+            rising = sympy.diff(argument, X) > 0
+            mark = factor if rising else sympy.erf(-argument)
             coefficient = coefficient if rising else -coefficient
         else:
             raise DerivationError(
@@ -191,7 +193,7 @@ def _parse(summand: sympy.Expr, mark: sympy.Expr, phi: Activation) -> tuple:
 
 
 def _is_linear(argument: Any) -> bool:
-    return argument.is_polynomial(X) and sympy.degree(argument, X) == 1
+    return argument.is_polynomial(X) and sympy.Poly(argument, X).degree() == 1
 
 
 def _exponent(

@@ -84,7 +84,8 @@ class Formula:
         """Put exact numbers in first: at an end of the domain, roots then cancel."""
         names = map(str, self.args)
         point = dict(zip(self.args, map(lower.exact, names, values), strict=True))
-        rhs: Any = self.rhs.subs(point, simultaneous=True)
+        rhs: Any = self.rhs
+        rhs = rhs.subs(point, simultaneous=True)
         undefined = rhs.has(sympy.nan, sympy.zoo, sympy.I)
         return arb("nan") if undefined else arb(1) * lower.to_balls((), rhs)()
 

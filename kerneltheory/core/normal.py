@@ -29,6 +29,11 @@ def _tightness(rho: Any) -> Any:
     return sympy.sqrt(1 - rho**2)
 
 
+def _values(function: Any) -> Any:
+    """The arguments, which are numbers."""
+    return function.args
+
+
 class NormalCDF(sympy.Function):
     """The distribution function of a standard Gaussian."""
 
@@ -45,7 +50,7 @@ class NormalCDF(sympy.Function):
 
     def fdiff(self, argindex: int = 1) -> Any:
         """The density."""
-        return density(self.args[0])
+        return density(_values(self)[0])
 
     def _eval_is_finite(self) -> bool:
         return True
@@ -55,6 +60,10 @@ class NormalCDF(sympy.Function):
 
     def _latex(self, printer: Any) -> str:
         return rf"\Phi\left({printer._print(self.args[0])}\right)"
+
+
+def _phi(h: Any) -> Any:
+    return NormalCDF(h)
 
 
 class _Pair(sympy.Function):
@@ -82,7 +91,7 @@ class BivariateNormalCDF(_Pair):
     def eval(cls, h: Any, k: Any, rho: Any) -> Any:
         """Independent variables, the ends of the correlation, and both levels at 0."""
         if rho.is_zero:
-            return NormalCDF(h) * NormalCDF(k)
+            return _phi(h) * _phi(k)
         if h.is_zero and k.is_zero:
             return sympy.Rational(1, 4) + sympy.asin(rho) / (2 * sympy.pi)
         if rho == 1:
@@ -90,13 +99,13 @@ class BivariateNormalCDF(_Pair):
         if rho == -1:
             gap = (h + k).is_nonnegative
             if gap is not None:
-                return NormalCDF(h) - NormalCDF(-k) if gap else sympy.Integer(0)
+                return _phi(h) - _phi(-k) if gap else sympy.Integer(0)
         # Symmetric in its levels: one order, so that equal terms meet.
         return None if h.compare(k) <= 0 else cls(k, h, rho)
 
     def fdiff(self, argindex: int = 1) -> Any:
         """The density in rho, and a density times a conditional distribution in a level."""
-        h, k, rho = self.args
+        h, k, rho = _values(self)
         if argindex == 3:
             return BivariateExponential(h, k, rho) / (2 * sympy.pi * _tightness(rho))
         level, other = (h, k) if argindex == 1 else (k, h)
@@ -132,7 +141,7 @@ class ConditionalNormalCDF(_Pair):
 
     def fdiff(self, argindex: int = 1) -> Any:
         """The chain rule on (k - rho h)/s, with the conditional density in one piece."""
-        h, k, rho = self.args
+        h, k, rho = _values(self)
         root = _tightness(rho)
         inner = {1: -rho / root, 2: 1 / root, 3: (rho * k - h) / root**3}[argindex]
         unit = BivariateExponential(h, k, rho) * sympy.exp(h**2 / 2) / sympy.sqrt(2 * sympy.pi)
@@ -161,7 +170,7 @@ class BivariateExponential(_Pair):
 
     def fdiff(self, argindex: int = 1) -> Any:
         """The derivative of the exponent."""
-        h, k, rho = self.args
+        h, k, rho = _values(self)
         square = 1 - rho**2
         if argindex == 3:
             return self * (h * k * (1 + rho**2) - rho * (h**2 + k**2)) / square**2

@@ -160,10 +160,14 @@ def numeric_maps(phi: Activation, terms: int = 0) -> LayerMaps[Any]:
     return maps if dual_class(phi).name == "elementary" else replace(maps, repeat=_rolled)
 
 
-def _differentiable_maps(value: Any, first: Any, second: Any, *diagonals: Any) -> LayerMaps[Any]:
+def _differentiable_maps(
+    value: Any, first: Any, second: Any, variance: Any, variance_slope: Any
+) -> LayerMaps[Any]:
     first = _with_derivative(first, second)
     value = _with_derivative(value, first)
-    return LayerMaps(value, first, *diagonals, jnp.sqrt, rounded_correlation, compiled_repeat)
+    return LayerMaps(
+        value, first, variance, variance_slope, jnp.sqrt, rounded_correlation, compiled_repeat
+    )
 
 
 def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:
@@ -172,12 +176,20 @@ def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:
     slope_function = None if derivative is None else to_arrays(derivative)
 
     def sums(order: int, q1: Any, q2: Any, c: Any) -> Any:
-        rows = (coefficients(function, q, terms) for q in (q1, q2))
-        return mehler_sum(*rows, c, order) / (jnp.sqrt(q1) * jnp.sqrt(q2)) ** order
+        first, second = coefficients(function, q1, terms), coefficients(function, q2, terms)
+        return mehler_sum(first, second, c, order) / (jnp.sqrt(q1) * jnp.sqrt(q2)) ** order
 
-    orders = (functools.partial(sums, order) for order in range(3))
-    diagonals = (functools.partial(mean_square, f) for f in (function, slope_function))
-    return replace(_differentiable_maps(*orders, *diagonals), repeat=_rolled)
+    def diagonal(of: Any, q: Any) -> Any:
+        if of is None:
+            raise DivergentError(f"the derivative of {phi.name} has no finite second moment")
+        return mean_square(of, q)
+
+    value, first, second = (functools.partial(sums, order) for order in range(3))
+    variance, variance_slope = (
+        functools.partial(diagonal, of) for of in (function, slope_function)
+    )
+    maps = _differentiable_maps(value, first, second, variance, variance_slope)
+    return replace(maps, repeat=_rolled)
 
 
 @functools.lru_cache(maxsize=1024)

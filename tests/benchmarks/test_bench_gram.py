@@ -8,7 +8,7 @@ rows of any norm take the recursion, compiled.
 import numpy as np
 import pytest
 
-from kerneltheory.activations.catalogue import erf, relu
+from kerneltheory.activations.catalogue import elu, erf, hard_tanh, relu, softsign, tanh
 from kerneltheory.kernels import network
 from kerneltheory.kernels.kernel import nngp, ntk
 from kerneltheory.sphere.sampling import uniform_sphere
@@ -87,3 +87,12 @@ def test_building_the_interpolant(benchmark, kernel):
     benchmark.group = "interpolants, built once for a kernel"
     build = network.network_interpolant.__wrapped__
     assert measure(benchmark, lambda: build(kernel, 1.0)) is not None
+
+
+@pytest.mark.parametrize("phi", [relu, tanh, softsign, hard_tanh, elu], ids=lambda phi: phi.name)
+@pytest.mark.parametrize("make", [nngp, ntk])
+def test_activations_of_every_class_on_the_sphere(benchmark, rows, make, phi):
+    """The baseline of each group is relu: tanh is to stay within twice its time."""
+    benchmark.group = f"{make.__name__} of depth 3 on the sphere"
+    kernel = make(phi, 3, weight_variance=2)
+    assert np.isfinite(measure(benchmark, lambda: kernel.gram(rows["sphere"]))).all()
