@@ -24,7 +24,7 @@ from kerneltheory.kernels.network import (
     homogeneous_profile,
     network_formula,
     network_functions,
-    sphere_tile,
+    sphere_functions,
 )
 
 
@@ -104,7 +104,8 @@ class NetworkKernel(Kernel):
         known = [rows for rows in (X, Z) if isinstance(rows, np.ndarray) and rows.size]
         _, tile, diagonal = network_functions(self, self._terms(*known)[0])
         if not isinstance(X, jax.Array) and not isinstance(Z, jax.Array):
-            tile = sphere_tile(self, X, X if Z is None else Z) or tile
+            found = sphere_functions(self, X, X if Z is None else Z)
+            tile, diagonal = found or (tile, diagonal)
         return gram_matrix(tile, diagonal, X, Z)
 
     @property

@@ -124,11 +124,11 @@ def homogeneous_profile(kernel: "NetworkKernel") -> Callable[[Any], Any]:
 # --- rows of one norm -------------------------------------------------------------------------
 
 
-def sphere_tile(kernel: "NetworkKernel", X: Any, Z: Any) -> Callable[[Any, Any], Any] | None:
-    """The tile of a Gram matrix by an interpolant in the cosine, whose cost no depth changes.
+def sphere_functions(kernel: "NetworkKernel", X: Any, Z: Any) -> tuple[Any, Any] | None:
+    """The tile of a Gram matrix by an interpolant in the cosine, and its constant diagonal.
 
-    None where the recursion has to be run: for rows of different norms, for matrices too small to
-    pay for an interpolant, for kernels that have none.
+    The cost does not change with the depth. None where the recursion has to be run: for rows of
+    different norms, for matrices too small to pay for an interpolant, for kernels without one.
     """
     rows, columns = check.finite("X", X, ndim=2), check.finite("Z", Z, ndim=2)
     if rows.shape[0] * columns.shape[0] < ENTRIES:
@@ -137,7 +137,8 @@ def sphere_tile(kernel: "NetworkKernel", X: Any, Z: Any) -> Callable[[Any, Any],
     found = None if mean_square is None else network_interpolant(kernel, mean_square)
     if found is None:
         return None
-    return functools.partial(interpolated_tile, found.coefficients, found.bend, found.at_one)
+    tile = functools.partial(interpolated_tile, found.coefficients, found.bend, found.at_one)
+    return tile, lambda block: np.full(block.shape[0], found.at_one)
 
 
 def _common_mean_square(rows: np.ndarray, columns: np.ndarray) -> float | None:

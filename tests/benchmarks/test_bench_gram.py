@@ -73,7 +73,7 @@ def test_baseline_plain_numpy(benchmark, rows, kernel, place):
 def test_gram_matrix(benchmark, rows, kernel, place):
     benchmark.group = f"{kernel}, {place}"
     X = rows[place]
-    assert (network.sphere_tile(kernel, X, X) is not None) == (place == "sphere")
+    assert (network.sphere_functions(kernel, X, X) is not None) == (place == "sphere")
     gram = measure(benchmark, lambda: kernel.gram(X))
     # Rounding a cosine by a few eps moves the infinite slope of relu's NTK at one by their root.
     expected = plain_gram(kernel, X)

@@ -83,7 +83,7 @@ def assert_certified(kernel, gram, X, Z, pairs, mean_square):
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 def test_gram_matrix_is_the_certified_one(kernel, rng, always):
     X = close_and_far_rows(rng)
-    assert network.sphere_tile(kernel, X, X) is not None
+    assert network.sphere_functions(kernel, X, X) is not None
     gram = kernel.gram(X)
     pairs = [(0, j) for j in range(1, len(X))] + [(1, 2), (3, 4)]
     assert_certified(kernel, gram, X, X, pairs, 1)
@@ -104,7 +104,7 @@ def test_gram_matrix_is_the_certified_one(kernel, rng, always):
 def test_rows_of_another_common_norm_and_other_rows(kernel, mean_square, rng, always):
     X = close_and_far_rows(rng, mean_square)
     Z = X[::-2].copy()
-    assert network.sphere_tile(kernel, X, Z) is not None
+    assert network.sphere_functions(kernel, X, Z) is not None
     gram = kernel.gram(X, Z)
     assert gram.shape == (len(X), len(Z))
     assert_certified(kernel, gram, X, Z, [(0, j) for j in range(len(Z))], mean_square)
@@ -151,9 +151,9 @@ def test_rows_of_different_norms_take_the_recursion(rng, always, monkeypatch):
     kernel = ntk(erf, 3, weight_variance=2, bias_variance=TENTH)
     X = close_and_far_rows(rng)
     X[3] *= 1 + 1e-12
-    assert network.sphere_tile(kernel, X, X) is None
-    assert network.sphere_tile(kernel, X[:3], X[3:]) is None
-    assert network.sphere_tile(kernel, X[:3], X[:3]) is not None
+    assert network.sphere_functions(kernel, X, X) is None
+    assert network.sphere_functions(kernel, X[:3], X[3:]) is None
+    assert network.sphere_functions(kernel, X[:3], X[:3]) is not None
     np.testing.assert_array_equal(kernel.gram(X), by_recursion(kernel, X, monkeypatch))
 
 
@@ -170,7 +170,7 @@ def test_rows_of_different_norms_take_the_recursion(rng, always, monkeypatch):
 def test_kernels_without_an_interpolant(kernel, rng, always, monkeypatch):
     X = close_and_far_rows(rng)
     assert network.network_interpolant(kernel, 1.0) is None
-    assert network.sphere_tile(kernel, X, X) is None
+    assert network.sphere_functions(kernel, X, X) is None
     np.testing.assert_array_equal(kernel.gram(X), by_recursion(kernel, X, monkeypatch))
 
 
