@@ -88,7 +88,7 @@ def activation(expression: Any, name: str | None = None) -> Activation:
 
 
 # Points of both signs, at which no kink is likely.
-_SAMPLES = tuple(sympy.Rational(sign * p, 3) for p in (1, 4, 10) for sign in (-1, 1))
+_SAMPLES = tuple(sympy.Rational(sign * p, 3) for p in (1, 4, 10, 100, 10_000) for sign in (-1, 1))
 
 
 def _check_real(expression: sympy.Expr) -> None:

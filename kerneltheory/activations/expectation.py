@@ -31,7 +31,7 @@ def gaussian_expectations(factors: Sequence[Factor], count: int, digits: int) ->
     # The recurrence of he_n loses about half a bit a degree, in balls.
     with ctx.workdps(digits + 15 + count // 6):
         cut = _cut(digits)
-        breaks = _merged([b for factor in factors for b in _breaks(*factor) if abs(b) < cut])
+        breaks = _merged([b for factor in factors for b in _breaks(*factor) if not abs(b) > cut])
         left_out = _tail(factors, cut, count) + _gaps(factors, breaks)
         total = [plus_minus(left_out)] * count
         for low, high, functions in _segments(factors, [-cut, *breaks, cut]):

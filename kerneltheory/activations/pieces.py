@@ -97,6 +97,10 @@ def _decisive(node: Any) -> list[Any]:
         return [a - b for a, b in itertools.combinations(arguments, 2)]
     if isinstance(node, sympy.Piecewise):
         relations = [r for _, c in arguments for r in c.atoms(sympy.core.relational.Relational)]
+        if any(
+            c.replace(lambda n: n in relations, lambda _: sympy.true).has(X) for _, c in arguments
+        ):
+            raise DerivationError(f"the cases of {node} are not all comparisons")
         return [r.lhs - r.rhs for r in relations]
     return [arguments[0]]
 
@@ -110,7 +114,23 @@ def _real_roots(u: Any, node: Any) -> list[Any]:
             f"the switch {node} changes its form where {u} is zero, and only the roots of "
             "polynomials in x are found exactly"
         )
-    return sympy.roots(u, X, filter="R") if u.is_polynomial(X) else []
+    polynomial: Any = sympy.Poly(u, X)
+    roots = list(sympy.roots(polynomial, filter="R"))
+    # Roots by radicals may be real without being seen to be, or not be found: Sturm counts them.
+    if polynomial.degree() > 1 and len(roots) != _count_real_roots(polynomial):
+        raise DerivationError(
+            f"the switch {node} changes its form at the real roots of {u}, of which only {roots} "
+            "were found exactly"
+        )
+    return roots
+
+
+def _count_real_roots(polynomial: Any) -> int:
+    """How many different real roots there are; -1 if the coefficients do not allow to tell."""
+    try:
+        return int(polynomial.sqf_part().count_roots())
+    except (sympy.PolynomialError, NotImplementedError, ValueError):
+        return -1
 
 
 def _inside(low: Any, high: Any) -> Any:

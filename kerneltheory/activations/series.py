@@ -98,8 +98,8 @@ def mehler_ball(
     if isinstance(correlation, arb_series):
         return _series(phi, variances, correlation, digits, derivative, count)
     size = arb(correlation.abs_upper())
-    if isinstance(correlation, arb) and size.overlaps(arb(1)):
-        size = arb(1)  # a real correlation is at most one, whatever its ball says
+    if isinstance(correlation, arb):
+        size = size.min(arb(1))  # a real correlation is at most one, whatever its ball says
     if count is None:
         count = _enough(phi, variances, size, digits, derivative, most)
     products, missing = _products(phi, *map(variance_key, variances), count, digits)

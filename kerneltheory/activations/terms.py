@@ -202,6 +202,8 @@ def _exponent(
     """Constant, -a and b of the exponent -a x^2 + b x + constant."""
     polynomial = sympy.Poly(exponent, X)
     quadratic = polynomial.coeff_monomial(X**2)
+    if not quadratic.is_real:
+        raise DerivationError(f"{phi.name} has waves in x^2: {summand} is no elementary term")
     if polynomial.degree() > 2 or quadratic.is_positive:
         raise DerivationError(
             f"{phi.name} grows too fast: {summand} has no finite second moment under Gaussian "

@@ -69,6 +69,7 @@ class Formula:
         """
         self._check_count(values)
         digits = check.integer("digits", digits, minimum=1)
+        self._check_domain(values)
         with ctx.workdps(digits + 10):
             balls = [
                 _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
@@ -79,6 +80,17 @@ class Formula:
         if ball.is_nan():
             raise ValueError(self._outside(values))
         return ball
+
+    def _check_domain(self, values: tuple[Any, ...]) -> None:
+        """Refuse exact numbers outside the domain, where an expression may still have a value."""
+        if any(isinstance(value, arb) for value in values):
+            return
+        exact = [lower.exact(str(a), v) for a, v in zip(self.args, values, strict=True)]
+        wrong = any(a.is_positive and v < 0 for a, v in zip(self.args, exact, strict=True))
+        domain: Any = self.domain
+        point = dict(zip(self.args, exact, strict=True))
+        if wrong or domain.subs(point, simultaneous=True) == sympy.false:
+            raise ValueError(self._outside(values))
 
     def _at_exact(self, values: tuple[Any, ...]) -> arb:
         """Put exact numbers in first: at an end of the domain, roots then cancel."""

@@ -85,6 +85,7 @@ def to_jax(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any
             )
     _check_symbols(args, rhs)
     on_arrays = {name: function for name, (function, _) in _NORMAL.items()}
+    on_arrays["erf"] = normal_arrays.erf  # sympy would print the scalar one of `math`
     # Integers beyond 2^53 do not enter jax; what they stand for there is a double anyway.
     large = {r: sympy.Float(r, 20) for r in rhs.atoms(sympy.Rational) if max(abs(r.p), r.q) > 2**53}
     return sympy.lambdify(args, rhs.xreplace(large), modules=[on_arrays, "jax"], cse=True)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr
+from jax.scipy.special import erf, ndtr
 
 NEAR = 1.5
 _FAR_NODES, _FAR_WEIGHTS = np.polynomial.legendre.leggauss(32)
@@ -29,11 +29,18 @@ def normal_cdf(h: Any) -> Any:
     return ndtr(jnp.asarray(h, jnp.result_type(h, float)))
 
 
+def _gap(h: Any, k: Any) -> Any:
+    """h - k, zero where only rounding tells the two apart: compiled code may round them apart."""
+    gap = h - k
+    rounding = 8 * jnp.finfo(jnp.result_type(gap, float)).eps
+    return jnp.where(jnp.abs(gap) <= rounding * (jnp.abs(h) + jnp.abs(k)), 0, gap)
+
+
 def _distance(h: Any, k: Any, rho: Any) -> Any:
     """(k - rho h)/sqrt(1 - rho^2) without cancellation at rho = 1 or -1; 0/0 counts as 0."""
     sign = jnp.where(rho < 0, -1.0, 1.0).astype(jnp.result_type(rho))
     h, rho = sign * h, sign * rho
-    gap, square = k - h, (1 - rho) * (1 + rho)
+    gap, square = _gap(k, h), (1 - rho) * (1 + rho)
     root = jnp.sqrt(jnp.where(square > 0, square, 1))
     scaled = h * jnp.sqrt(jnp.maximum(1 - rho, 0) / (1 + rho))
     at_end = jnp.sign(gap) * _INFINITE
@@ -49,7 +56,7 @@ def _exponential(h: Any, k: Any, rho: Any) -> Any:
     """exp(-(h - k)^2/(2 (1 - rho^2)) - h k/(1 + rho)), and its mirror image for rho < 0."""
     sign = jnp.where(rho < 0, -1.0, 1.0).astype(jnp.result_type(rho))
     k, rho = sign * k, sign * rho
-    gap, square = h - k, (1 - rho) * (1 + rho)
+    gap, square = _gap(h, k), (1 - rho) * (1 + rho)
     spread = gap * gap / jnp.where(square > 0, 2 * square, 1)
     spread = jnp.where(square > 0, spread, jnp.where(gap == 0, 0.0, jnp.inf))
     return jnp.exp(-spread - h * k / (1 + rho))
@@ -116,9 +123,9 @@ def _with_gradient(function: Any, gradient: Any) -> Any:
     """A function of three arrays whose partial derivatives are given; infinite ones count as 0."""
 
     def evaluate(h: Any, k: Any, rho: Any) -> Any:
+        # Levels may be plain integers, which have no tangents: all become arrays first.
         dtype = jnp.result_type(h, k, rho, float)
-        arguments = jnp.broadcast_arrays(*(jnp.asarray(a, dtype) for a in (h, k, rho)))
-        return function(*arguments)
+        return differentiable(*jnp.broadcast_arrays(*(jnp.asarray(a, dtype) for a in (h, k, rho))))
 
     def derive(primals: Any, tangents: Any) -> Any:
         slopes = gradient(*primals)
@@ -127,9 +134,9 @@ def _with_gradient(function: Any, gradient: Any) -> Any:
         )
         return differentiable(*primals), change
 
-    differentiable = jax.custom_jvp(evaluate)
+    differentiable = jax.custom_jvp(function)
     differentiable.defjvp(derive)
-    return differentiable
+    return evaluate
 
 
 def _density(h: Any) -> Any:
@@ -158,3 +165,11 @@ def _exponential_gradient(h: Any, k: Any, rho: Any) -> Any:
 bivariate_normal_cdf = _with_gradient(_corner, _corner_gradient)
 conditional_normal_cdf = _with_gradient(_conditional, _conditional_gradient)
 bivariate_exponential = _with_gradient(_exponential, _exponential_gradient)
+
+__all__ = [
+    "bivariate_exponential",
+    "bivariate_normal_cdf",
+    "conditional_normal_cdf",
+    "erf",
+    "normal_cdf",
+]

@@ -14,6 +14,7 @@ from flint import arb, ctx
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import check, lower
+from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import recursion
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
@@ -106,7 +107,13 @@ class NetworkKernel(Kernel):
         if not isinstance(X, jax.Array) and not isinstance(Z, jax.Array):
             found = sphere_functions(self, X, X if Z is None else Z)
             tile, diagonal = found or (tile, diagonal)
-        return gram_matrix(tile, diagonal, X, Z)
+        gram = gram_matrix(tile, diagonal, X, Z)
+        if isinstance(gram, np.ndarray) and not np.isfinite(gram).all():
+            raise KernelTheoryError(
+                f"{self} overflows or loses every digit in float64 at these rows, whose squared "
+                "norms are out of its range; scale the rows, or take smaller variances"
+            )
+        return gram
 
     @property
     def truncation(self) -> float:

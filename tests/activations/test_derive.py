@@ -243,6 +243,13 @@ def test_derivation_displays():
         (1 / X, DerivationError, "no bound is known of how 1/x grows"),
         (sympy.sqrt(X), ValueError, r"phi must be real .*, which is .* at x = -1/3"),
         (sympy.I * X, ValueError, r"phi must be real"),
+        (sympy.sqrt(X + 4), ValueError, r"phi must be real .* at x = -100/3"),
+        (
+            sympy.Max(0, X**3 - 3 * X + 1),
+            DerivationError,
+            r"only \[\] were found",
+        ),
+        (sympy.Abs(X**5 - X - 1), DerivationError, "were found exactly"),
         (sympy.Max(0, sympy.sin(X)), DerivationError, "only the roots of polynomials"),
         (X * sympy.Symbol("a"), ValueError, r"phi must have exactly one free symbol, got \['a'"),
         (sympy.Integer(2), ValueError, r"phi must have exactly one free symbol, got \[\]"),

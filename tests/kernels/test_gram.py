@@ -10,7 +10,7 @@ import pytest
 import sympy
 from jax import export
 
-from kerneltheory.activations.catalogue import erf, relu
+from kerneltheory.activations.catalogue import CATALOGUE, erf, relu
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.sphere.sampling import uniform_sphere
 
@@ -238,3 +238,15 @@ def test_gram_matrix_lowers_for_every_platform(platform):
     exported = export.export(jax.jit(kernel.gram), platforms=[platform])(rows)
     assert exported.platforms == (platform,)
     assert exported.out_avals[0].shape == (8, 8)
+
+
+@pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
+def test_equal_rows_of_two_blocks_have_the_diagonal(phi):
+    """What compilation rounds apart must not count as different inputs."""
+    rows = np.random.default_rng(11).standard_normal((6, 3))
+    kernel = nngp(phi, 1, weight_variance=0.3)
+    diagonal = np.diag(kernel.gram(rows))
+    # A series leaves its truncation out, between rows and not on the diagonal.
+    np.testing.assert_allclose(
+        np.diag(kernel.gram(rows, rows.copy())), diagonal, rtol=1e-7 + 10 * kernel.truncation
+    )
