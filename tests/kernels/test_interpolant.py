@@ -9,6 +9,7 @@ import sympy
 from flint import arb, ctx
 
 from kerneltheory.activations.catalogue import erf, relu
+from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.kernels import interpolant, network
 from kerneltheory.kernels.kernel import nngp, ntk
 from kerneltheory.sphere.sampling import uniform_sphere
@@ -157,21 +158,21 @@ def test_rows_of_different_norms_take_the_recursion(rng, always, monkeypatch):
     np.testing.assert_array_equal(kernel.gram(X), by_recursion(kernel, X, monkeypatch))
 
 
-@pytest.mark.parametrize(
-    "kernel",
-    [
-        # asin within asin: a root of a root of 1 - t, analytic in no power of the angle at hand.
-        nngp(problems.sign, 3, weight_variance=2),
-        # h(1) = 4 * 32^250 is no float64.
-        nngp(relu, 250, weight_variance=64),
-    ],
-    ids=repr,
-)
-def test_kernels_without_an_interpolant(kernel, rng, always, monkeypatch):
+def test_kernels_without_an_interpolant(rng, always, monkeypatch):
+    # asin within asin: a root of a root of 1 - t, analytic in no power of the angle at hand.
+    kernel = nngp(problems.sign, 3, weight_variance=2)
     X = close_and_far_rows(rng)
     assert network.network_interpolant(kernel, 1.0) is None
     assert network.sphere_functions(kernel, X, X) is None
     np.testing.assert_array_equal(kernel.gram(X), by_recursion(kernel, X, monkeypatch))
+
+
+def test_kernel_that_no_float_holds_is_refused(rng, always):
+    # h(1) = 4 * 32^250.
+    kernel = nngp(relu, 250, weight_variance=64)
+    assert network.network_interpolant(kernel, 1.0) is None
+    with pytest.raises(KernelTheoryError, match="overflows or loses every digit"):
+        kernel.gram(close_and_far_rows(rng))
 
 
 @pytest.mark.parametrize(
