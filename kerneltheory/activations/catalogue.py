@@ -149,8 +149,7 @@ def sine(frequency: Any, phase: Any = 0) -> Activation:
         frequency: w, not zero.
         phase: p.
     """
-    w, p = _nonzero("frequency", frequency), lower.exact("phase", phase)
-    return Activation(f"sine({w}, {p})", sympy.sin(w * X + p), sin.reference)
+    return _wave("sine", sympy.sin, frequency, phase)
 
 
 def cosine(frequency: Any, phase: Any = 0) -> Activation:
@@ -160,8 +159,7 @@ def cosine(frequency: Any, phase: Any = 0) -> Activation:
         frequency: w, not zero.
         phase: p.
     """
-    w, p = _nonzero("frequency", frequency), lower.exact("phase", phase)
-    return Activation(f"cosine({w}, {p})", sympy.cos(w * X + p), cos.reference)
+    return _wave("cosine", sympy.cos, frequency, phase)
 
 
 def exponential(rate: Any) -> Activation:
@@ -205,6 +203,11 @@ def rbf_feature(gamma: Any) -> Activation:
     g = _positive("gamma", gamma)
     expression = _ROOT_TWO * sympy.sin(sympy.sqrt(2 * g) * X + sympy.pi / 4)
     return Activation(f"rbf_feature({g})", expression, sin.reference)
+
+
+def _wave(name: str, function: Any, frequency: Any, phase: Any) -> Activation:
+    w, p = _nonzero("frequency", frequency), lower.exact("phase", phase)
+    return Activation(f"{name}({w}, {p})", function(w * X + p), sin.reference)
 
 
 def _nonzero(name: str, value: Any) -> sympy.Rational:

@@ -143,17 +143,39 @@ def tilted_pair_expectation(terms: Terms) -> sympy.Expr:
     return sympy.Add(*(_real_pair(even, weights) for even in _even_parts(weights)))
 
 
+@dataclass(frozen=True)
+class TiltedLaw:
+    """The Gaussian that exp(-a u^2 - b v^2 + s u + t v) makes of the law of (u, v).
+
+    Attributes:
+        radicand: the expectation of the factor is exp(exponent) / sqrt(radicand).
+        exponent: see above.
+        covariance: Sigma', as (uu, uv, vv).
+        means: Sigma' (s, t).
+    """
+
+    radicand: sympy.Expr
+    exponent: sympy.Expr
+    covariance: tuple[sympy.Expr, sympy.Expr, sympy.Expr]
+    means: tuple[sympy.Expr, sympy.Expr]
+
+
+def tilted_law(first: Any, second: Any, q1: Any, q2: Any, k: Any) -> TiltedLaw:
+    """The law under the decays and tilts of two terms, from variances q1, q2 and covariance k."""
+    a, b, s, t = first.decay, second.decay, first.tilt, second.tilt
+    radicand = sympy.expand((1 + 2 * a * q1) * (1 + 2 * b * q2) - 4 * a * b * k**2)
+    uu = (q1 * (1 + 2 * b * q2) - 2 * b * k**2) / radicand
+    vv = (q2 * (1 + 2 * a * q1) - 2 * a * k**2) / radicand
+    uv = k / radicand
+    means = (uu * s + uv * t, uv * s + vv * t)
+    exponent = sympy.cancel((means[0] * s + means[1] * t) / 2)
+    return TiltedLaw(radicand, exponent, (uu, uv, vv), means)
+
+
 def _tilted_pair(first: Smooth, second: Smooth) -> tuple[sympy.Expr, sympy.Expr]:
-    """Weight and exponent: the tilted Gaussian has covariance Sigma' and mean Sigma' b."""
-    a, b, i, j = first.decay, second.decay, first.power, second.power
-    radicand = sympy.expand((1 + 2 * a * Q1) * (1 + 2 * b * Q2) - 4 * a * b * K12**2)
-    covariance = (
-        (Q1 * (1 + 2 * b * Q2) - 2 * b * K12**2) / radicand,
-        K12 / radicand,
-        (Q2 * (1 + 2 * a * Q1) - 2 * a * K12**2) / radicand,
-    )
-    s, t = first.tilt, second.tilt
-    shifts = (covariance[0] * s + covariance[1] * t, covariance[1] * s + covariance[2] * t)
+    """Weight and exponent of the expectation of a product."""
+    law = tilted_law(first, second, Q1, Q2, K12)
+    i, j, covariance, shifts = first.power, second.power, law.covariance, law.means
     moment: sympy.Expr = sympy.Integer(0)
     for m in range(i + 1):
         for n in range(j + 1):
@@ -165,8 +187,8 @@ def _tilted_pair(first: Smooth, second: Smooth) -> tuple[sympy.Expr, sympy.Expr]
                     for count, uu, uv, vv in wick(m, n)
                 )
             )
-    weight = first.coefficient * second.coefficient * moment / sympy.sqrt(radicand)
-    return weight, sympy.cancel((shifts[0] * s + shifts[1] * t) / 2)
+    weight = first.coefficient * second.coefficient * moment / sympy.sqrt(law.radicand)
+    return weight, law.exponent
 
 
 def _even_parts(weights: dict[sympy.Expr, sympy.Expr]) -> list[sympy.Expr]:

@@ -11,8 +11,7 @@ from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.expectation import gaussian_expectations
-from kerneltheory.activations.gaussian import mean
-from kerneltheory.activations.hermite_symbolic import coefficient_in_closed_form
+from kerneltheory.activations.hermite_exact import coefficient_in_closed_form, exact_coefficients
 from kerneltheory.activations.terms import elementary_terms
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import DerivationError
@@ -58,20 +57,9 @@ def hermite_coefficients(phi: Any, count: Any, digits: int = 30) -> Any:
     count = check.integer("count", count, minimum=1)
     digits = check.integer("digits", digits, minimum=1)
     try:
-        return _exact(phi, count)
+        return exact_coefficients(elementary_terms(phi), count)
     except DerivationError:
         return certified_hermite_coefficients(phi, sympy.Integer(1), count, digits)[0]
-
-
-@functools.lru_cache(maxsize=256)
-def _exact(phi: Activation, count: int) -> tuple[sympy.Expr, ...]:
-    terms = elementary_terms(phi)
-    coefficients = []
-    for n in range(count):
-        value = mean(terms, sympy.Integer(1)) / sympy.sqrt(sympy.factorial(n))
-        coefficients.append(sympy.simplify(value))
-        terms = terms.differentiate()
-    return tuple(coefficients)
 
 
 def certified_hermite_coefficients(

@@ -15,7 +15,7 @@ from typing import Any
 import sympy
 
 from kerneltheory.activations.activation import Activation
-from kerneltheory.activations.gaussian import K12, Q1, Q2
+from kerneltheory.activations.gaussian import K12, Q1, Q2, tilted_law
 from kerneltheory.activations.pieces import X
 from kerneltheory.activations.terms import Smooth, Terms, marked_terms
 from kerneltheory.core.errors import DerivationError
@@ -107,7 +107,7 @@ def orthant_dual(phi: Activation, derivative: int) -> sympy.Expr:
         DerivationError: if phi is no finite sum of terms that have such expectations.
     """
     terms, done = marked_terms(phi), 0
-    _check_real(terms, phi)
+    _refuse_waves(terms, phi)
     while done < derivative:
         try:
             following = terms.differentiate()
@@ -119,8 +119,8 @@ def orthant_dual(phi: Activation, derivative: int) -> sympy.Expr:
     return sympy.diff(orthant_expectation(terms), K12, derivative - done)
 
 
-def _check_real(terms: Terms, phi: Activation) -> None:
-    """Refuse waves with steps, whose levels would be complex, and singular parts."""
+def _refuse_waves(terms: Terms, phi: Activation) -> None:
+    """Refuse waves with steps, whose levels would be complex."""
     if any(term.tilt.has(sympy.I) for term in terms.smooth):
         raise DerivationError(
             f"{phi.name} has waves together with steps or erf: its dual is a bivariate normal "
@@ -177,16 +177,11 @@ class _Law:
 
 @functools.lru_cache(maxsize=4096)
 def _pair(first: Atom, second: Atom) -> sympy.Expr:
-    a, b = first.decay, second.decay
-    radicand = sympy.expand((1 + 2 * a * _R1**2) * (1 + 2 * b * _R2**2) - 4 * a * b * _K**2)
-    s11 = (_R1**2 * (1 + 2 * b * _R2**2) - 2 * b * _K**2) / radicand
-    s22 = (_R2**2 * (1 + 2 * a * _R1**2) - 2 * a * _K**2) / radicand
-    s12 = _K / radicand
-    s, t = first.tilt, second.tilt
-    exponent = sympy.cancel((s * s * s11 + 2 * s * t * s12 + t * t * s22) / 2)
-    means = (sympy.cancel(s * s11 + t * s12), sympy.cancel(s * s12 + t * s22))
+    tilted = tilted_law(first, second, _R1**2, _R2**2, _C * _R1 * _R2)
+    uu, uv, vv = tilted.covariance
+    rows = ((uu, uv), (uv, vv))
+    means = tuple(map(sympy.cancel, tilted.means))
     noises = [atom.event.noise if atom.event else ZERO for atom in (first, second)]
-    rows = ((s11, s12), (s12, s22))
     covariance = tuple(
         tuple(
             sympy.cancel(rows[i % 2][j % 2] + (noises[i % 2] if i == j and i > 1 else 0))
@@ -196,11 +191,8 @@ def _pair(first: Atom, second: Atom) -> sympy.Expr:
     )
     law = _Law(means + means, covariance)
     moment = _moment((first.power, second.power), law, (first.event, second.event))
-    weight = first.coefficient * second.coefficient / sympy.sqrt(radicand)
-    return weight * sympy.exp(exponent) * moment
-
-
-_K = _C * _R1 * _R2
+    weight = first.coefficient * second.coefficient / sympy.sqrt(tilted.radicand)
+    return weight * sympy.exp(tilted.exponent) * moment
 
 
 def _moment(powers: tuple[int, int], law: _Law, events: tuple[Event | None, Event | None]) -> Any:

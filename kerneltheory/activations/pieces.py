@@ -40,6 +40,12 @@ class Pieces:
             )
         ]
 
+    @property
+    def changes(self) -> list[tuple[sympy.Expr, Any]]:
+        """(break, right - left) at every break: the first piece and these steps are the whole."""
+        differences = (right - left for left, right in itertools.pairwise(self.expressions))
+        return list(zip(self.breaks, differences, strict=True))
+
     def mirrored(self) -> "Pieces":
         """The pieces of the expression at -x."""
         return Pieces(

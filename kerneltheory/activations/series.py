@@ -8,7 +8,6 @@ missing mass (Mehler 1866).
 """
 
 import functools
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -40,18 +39,10 @@ FLOAT_TERMS = 256
 def derivative_of(phi: Activation) -> Activation | None:
     """The derivative of an activation without jumps, as a function; None if it jumps."""
     split = pieces(phi.expression)
-    for place, (left, right) in zip(
-        split.breaks, itertools.pairwise(split.expressions), strict=True
-    ):
-        if sympy.simplify((right - left).subs(X, place)) != 0:
-            return None
-    slopes = [sympy.diff(e, X) for e in split.expressions]
-    expression = slopes[0] + sympy.Add(
-        *(
-            (right - left) * sympy.Heaviside(X - place)
-            for place, (left, right) in zip(split.breaks, itertools.pairwise(slopes), strict=True)
-        )
-    )
+    if any(sympy.simplify(change.subs(X, place)) != 0 for place, change in split.changes):
+        return None
+    steps = (sympy.diff(change, X) * sympy.Heaviside(X - place) for place, change in split.changes)
+    expression = sympy.diff(split.expressions[0], X) + sympy.Add(*steps)
     return Activation(f"derivative of {phi.name}", expression)
 
 
@@ -96,7 +87,7 @@ def mehler_ball(
         most: how many that may be.
     """
     if isinstance(correlation, arb_series):
-        return _series(phi, variances, correlation, digits, derivative, count)
+        return _series(phi, variances, correlation, digits, derivative, count, most)
     size = arb(correlation.abs_upper())
     if isinstance(correlation, arb):
         size = size.min(arb(1))  # a real correlation is at most one, whatever its ball says
@@ -150,13 +141,19 @@ def _tail_factor(x: arb, count: int, m: int) -> arb:
 
 
 def _series(
-    phi: Activation, variances: Any, c: arb_series, digits: int, derivative: int, count: Any
+    phi: Activation,
+    variances: Any,
+    c: arb_series,
+    digits: int,
+    derivative: int,
+    count: int | None,
+    most: int,
 ) -> arb_series:
     """Taylor's series around the constant term of c."""
     middle = c[0] if len(c) else arb(0)
     step, power, total = c - middle, arb_series([1]), arb_series([0])
     for order in range(ctx.cap):
-        value = mehler_ball(phi, variances, middle, digits, derivative + order, count)
+        value = mehler_ball(phi, variances, middle, digits, derivative + order, count, most)
         total = total + power * (value / math.factorial(order))
         power = power * step
     return total

@@ -6,7 +6,6 @@ Terms whose marks lie at 0 are elementary: they stay so under differentiation in
 distributions, which is what Price's theorem needs. Others are left to `orthant`.
 """
 
-import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -148,10 +147,7 @@ def marked_terms(phi: Activation) -> Terms:
     split = pieces(phi.expression)
     smooth: dict[tuple, sympy.Expr] = defaultdict(lambda: ZERO)
     parts: list[tuple[Any, Any]] = [(ONE, split.expressions[0])]
-    for place, (left, right) in zip(
-        split.breaks, itertools.pairwise(split.expressions), strict=True
-    ):
-        parts.append((sympy.Heaviside(X - place), right - left))
+    parts += [(sympy.Heaviside(X - place), change) for place, change in split.changes]
     for mark, expression in parts:
         waves_as_exponentials = expression.replace(
             lambda node: isinstance(node, _WAVES), lambda node: node.rewrite(sympy.exp)

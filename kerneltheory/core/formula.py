@@ -69,33 +69,30 @@ class Formula:
         """
         self._check_count(values)
         digits = check.integer("digits", digits, minimum=1)
-        self._check_domain(values)
+        exact = None
+        if not any(isinstance(value, arb) for value in values):
+            exact = dict(zip(self.args, map(lower.exact, map(str, self.args), values), strict=True))
+            if not self._holds_at(exact):
+                raise ValueError(self._outside(values))
         with ctx.workdps(digits + 10):
             balls = [
                 _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
             ]
             ball = arb(1) * lower.to_balls(self.args, self.rhs)(*balls)
-            if ball.is_nan() and not any(isinstance(value, arb) for value in values):
-                ball = self._at_exact(values)
+            if ball.is_nan() and exact is not None:
+                ball = self._at_exact(exact)
         if ball.is_nan():
             raise ValueError(self._outside(values))
         return ball
 
-    def _check_domain(self, values: tuple[Any, ...]) -> None:
-        """Refuse exact numbers outside the domain, where an expression may still have a value."""
-        if any(isinstance(value, arb) for value in values):
-            return
-        exact = [lower.exact(str(a), v) for a, v in zip(self.args, values, strict=True)]
-        wrong = any(a.is_positive and v < 0 for a, v in zip(self.args, exact, strict=True))
+    def _holds_at(self, point: dict[sympy.Symbol, Any]) -> bool:
+        """Whether exact numbers are in the domain; outside an expression may still have a value."""
         domain: Any = self.domain
-        point = dict(zip(self.args, exact, strict=True))
-        if wrong or domain.subs(point, simultaneous=True) == sympy.false:
-            raise ValueError(self._outside(values))
+        negative = any(symbol.is_positive and value < 0 for symbol, value in point.items())
+        return not negative and domain.subs(point, simultaneous=True) != sympy.false
 
-    def _at_exact(self, values: tuple[Any, ...]) -> arb:
+    def _at_exact(self, point: dict[sympy.Symbol, Any]) -> arb:
         """Put exact numbers in first: at an end of the domain, roots then cancel."""
-        names = map(str, self.args)
-        point = dict(zip(self.args, map(lower.exact, names, values), strict=True))
         rhs: Any = self.rhs
         rhs = rhs.subs(point, simultaneous=True)
         undefined = rhs.has(sympy.nan, sympy.zoo, sympy.I)

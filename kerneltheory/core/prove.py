@@ -70,9 +70,6 @@ def counterexample(expression: sympy.Expr) -> dict[Any, Any] | None:
 def _replace_radicals(expression: sympy.Expr, radicals: dict) -> Any:
     """Half-integer powers become powers of symbols, one for each factor of known sign."""
 
-    def is_radical(node: Any) -> bool:
-        return node.is_Pow and node.exp.is_Rational and node.exp.q == 2
-
     def replace(node: Any) -> sympy.Expr:
         result: sympy.Expr = sympy.Integer(1)
         for factor, count in _positive_factors(node.base):
@@ -83,7 +80,7 @@ def _replace_radicals(expression: sympy.Expr, radicals: dict) -> Any:
             result *= root ** (2 * node.exp * count)
         return result
 
-    return expression.replace(is_radical, replace)
+    return expression.replace(is_half_power, replace)
 
 
 def _positive_factors(base: sympy.Expr) -> list[tuple[sympy.Expr, int]]:

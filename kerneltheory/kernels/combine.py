@@ -17,6 +17,7 @@ from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import MAX_OPERATIONS, Kernel, T
 from kerneltheory.kernels.centred import Centred
+from kerneltheory.kernels.gram import mirrored
 from kerneltheory.kernels.maps import rounded_correlation
 
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul}
@@ -180,7 +181,7 @@ class ComposedKernel(Kernel):
         second = first if Z is None else xp.sqrt(_diagonal(self.inner, Z))
         # Rounding may leave [-1, 1] by more than the outer kernel takes for rounding.
         values = self.outer(xp.clip(gram / (first[:, None] * second), -1, 1))
-        return values if Z is not None else _symmetric(values, self.trace)
+        return values if Z is not None else mirrored(values, self.trace)
 
     def on_balls(self, cosine: Any) -> Any:
         """Enclosure of h at a real ball, a power series of balls or a centred form.
@@ -229,15 +230,3 @@ def _diagonal(kernel: Kernel, rows: Any) -> Any:
     rows = rows if isinstance(rows, jax.Array) else np.asarray(rows)
     blocks = (kernel.gram(rows[i : i + BLOCK]) for i in range(0, rows.shape[0], BLOCK))
     return xp.concatenate([xp.diagonal(block) for block in blocks])
-
-
-def _symmetric(values: Any, at_one: float) -> Any:
-    """The lower triangle mirrored, and h(1) on the diagonal."""
-    if not isinstance(values, jax.Array):
-        triangle = np.tril(values, -1)
-        result = triangle + triangle.T
-        np.fill_diagonal(result, at_one)
-        return result
-    triangle = jnp.tril(values, -1)
-    index = jnp.arange(values.shape[0])
-    return (triangle + triangle.T).at[index, index].set(at_one)

@@ -69,10 +69,19 @@ def _rows(name: str, rows: Any) -> Any:
 def _traced_gram(tile: Callable, diagonal: Callable, X: Any, Z: Any | None) -> Any:
     if Z is not None:
         return tile(jnp.asarray(X), jnp.asarray(Z))
-    lower = jnp.tril(tile(X, X), -1)
-    gram = lower + lower.T
-    index = jnp.arange(X.shape[0])
-    return gram.at[index, index].set(diagonal(X))
+    return mirrored(tile(X, X), diagonal(X))
+
+
+def mirrored(values: Any, diagonal: Any) -> Any:
+    """The lower triangle copied up, with another diagonal; numpy or jax as the values are."""
+    if not isinstance(values, jax.Array):
+        triangle = np.tril(values, -1)
+        result = triangle + triangle.T
+        np.fill_diagonal(result, diagonal)
+        return result
+    triangle = jnp.tril(values, -1)
+    index = jnp.arange(values.shape[0])
+    return (triangle + triangle.T).at[index, index].set(diagonal)
 
 
 def _filled(tile: Callable, diagonal: Callable, X: np.ndarray, Z: np.ndarray | None) -> np.ndarray:

@@ -98,10 +98,14 @@ class NetworkKernel(Kernel):
             ValueError: if X or Z is not a finite matrix, or a row is zero while the bias
                 variance is: its correlation with other rows is then undefined. What is zero or
                 infinite is the squared norm, in float64.
+            KernelTheoryError: if the numbers of a numpy result leave the range of float64.
         """
-        for name, rows in (("X", X), ("Z", Z)):
-            if rows is not None and not isinstance(rows, jax.Array):
-                _check_rows(name, rows, zero_allowed=self.bias_variance > 0)
+        X, Z = (
+            rows
+            if rows is None or isinstance(rows, jax.Array)
+            else _checked_rows(name, rows, zero_allowed=self.bias_variance > 0)
+            for name, rows in (("X", X), ("Z", Z))
+        )
         known = [rows for rows in (X, Z) if isinstance(rows, np.ndarray) and rows.size]
         _, tile, diagonal = network_functions(self, self._terms(*known)[0])
         if not isinstance(X, jax.Array) and not isinstance(Z, jax.Array):
@@ -165,7 +169,7 @@ def short_number(number: sympy.Rational) -> str:
     return repr(float(number)) if from_float else str(number)
 
 
-def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
+def _checked_rows(name: str, rows: Any, *, zero_allowed: bool) -> np.ndarray:
     rows = check.finite(name, rows, ndim=2)
     with np.errstate(over="ignore", under="ignore"):
         squared = np.sum(rows * rows, axis=1)
@@ -179,6 +183,7 @@ def _check_rows(name: str, rows: Any, *, zero_allowed: bool) -> None:
             f"{name} must have no zero row where the bias variance is 0 or rows are normalised, "
             f"got one of squared norm 0 at index {int(np.argmin(squared))}"
         )
+    return rows
 
 
 @dataclass(frozen=True, repr=False)
@@ -240,8 +245,7 @@ class DotProductKernel(Kernel):
 
 
 def _scaled_rows(name: str, rows: Any, normalize: bool) -> np.ndarray:
-    _check_rows(name, rows, zero_allowed=not normalize)
-    rows = check.finite(name, rows, ndim=2)
+    rows = _checked_rows(name, rows, zero_allowed=not normalize)
     squared = np.sum(rows * rows, axis=1, keepdims=True)
     if normalize:
         return rows * np.sqrt(rows.shape[1] / squared)
@@ -294,7 +298,7 @@ def nngp(phi: Any, depth: int, *, weight_variance: Any, bias_variance: Any = 0) 
         bias_variance: b >= 0, of every layer.
 
     Raises:
-        DerivationError: if phi has no elementary dual.
+        DerivationError: if phi grows too fast to have a dual.
 
     References:
         arXiv:1711.00165; conventions of arXiv:1912.02803.
@@ -319,7 +323,7 @@ def ntk(phi: Any, depth: int, *, weight_variance: Any, bias_variance: Any = 0) -
         bias_variance: b >= 0, of every layer.
 
     Raises:
-        DerivationError: if phi has no elementary dual.
+        DerivationError: if phi grows too fast to have a dual.
         DivergentError: if phi' has an infinite second moment (steps).
 
     References:

@@ -14,7 +14,7 @@ import numpy as np
 import sympy
 from flint import arb, ctx
 
-from kerneltheory.core import check, lower
+from kerneltheory.core import lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import recursion
@@ -22,6 +22,7 @@ from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, ROUNDING, 
 from kerneltheory.kernels.gram import interpolated_tile
 from kerneltheory.kernels.interpolant import Interpolant, interpolate
 from kerneltheory.kernels.maps import is_series, numeric_maps, symbolic_maps, terms_for
+from kerneltheory.kernels.recursion import LayerMaps
 
 if TYPE_CHECKING:
     from kerneltheory.kernels.kernel import NetworkKernel
@@ -75,12 +76,6 @@ def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, An
     maps = numeric_maps(kernel.activation, terms)
     depth, tangent = kernel.depth, kernel.tangent
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
-    q = float(kernel.weight_variance + kernel.bias_variance)
-
-    def profile(t: Any) -> Any:
-        same = jnp.asarray(q, t.dtype)
-        start = maps.correlation((w * t + b) / q)
-        return recursion.covariances(maps, depth, w, b, (same, same), start, tangent)
 
     def first_variance(rows: Any) -> Any:
         return w * jnp.sum(rows * rows, axis=1) / rows.shape[1] + b
@@ -96,7 +91,15 @@ def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, An
     def diagonal(X: Any) -> Any:
         return recursion.diagonal(maps, depth, w, b, first_variance(X), tangent)
 
-    return profile, tile, diagonal
+    return functools.partial(_profile, kernel, maps, 1.0), tile, diagonal
+
+
+def _profile(kernel: "NetworkKernel", maps: LayerMaps, mean_square: float, t: Any) -> Any:
+    """The kernel at cosines of inputs with |x|^2/dim = mean_square, by the recursion."""
+    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
+    q = float(kernel.weight_variance * sympy.Rational(mean_square) + kernel.bias_variance)
+    same, start = jnp.asarray(q, t.dtype), maps.correlation((w * mean_square * t + b) / q)
+    return recursion.covariances(maps, kernel.depth, w, b, (same, same), start, kernel.tangent)
 
 
 @functools.lru_cache(maxsize=256)
@@ -124,16 +127,17 @@ def homogeneous_profile(kernel: "NetworkKernel") -> Callable[[Any], Any]:
 # --- rows of one norm -------------------------------------------------------------------------
 
 
-def sphere_functions(kernel: "NetworkKernel", X: Any, Z: Any) -> tuple[Any, Any] | None:
+def sphere_functions(
+    kernel: "NetworkKernel", X: np.ndarray, Z: np.ndarray
+) -> tuple[Any, Any] | None:
     """The tile of a Gram matrix by an interpolant in the cosine, and its constant diagonal.
 
     The cost does not change with the depth. None where the recursion has to be run: for rows of
     different norms, for matrices too small to pay for an interpolant, for kernels without one.
     """
-    rows, columns = check.finite("X", X, ndim=2), check.finite("Z", Z, ndim=2)
-    if rows.shape[0] * columns.shape[0] < ENTRIES:
+    if X.shape[0] * Z.shape[0] < ENTRIES:
         return None
-    mean_square = _common_mean_square(rows, columns)
+    mean_square = _common_mean_square(X, Z)
     found = None if mean_square is None else network_interpolant(kernel, mean_square)
     if found is None:
         return None
@@ -169,15 +173,9 @@ def network_interpolant(kernel: "NetworkKernel", mean_square: float) -> Interpol
 def _by_recursion(kernel: "NetworkKernel", mean_square: float) -> Callable[[arb], arb]:
     """The kernel of a series, whose balls take long: its slope is finite, so floats serve."""
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
-    q = w * mean_square + b
-    terms, _ = terms_for(kernel.activation, kernel.depth, w, b, q)
+    terms, _ = terms_for(kernel.activation, kernel.depth, w, b, w * mean_square + b)
     maps = numeric_maps(kernel.activation, terms)
-
-    @jax.jit
-    def profile(t: Any) -> Any:
-        start = maps.correlation((w * mean_square * t + b) / q)
-        same = jnp.asarray(q, t.dtype)
-        return recursion.covariances(maps, kernel.depth, w, b, (same, same), start, kernel.tangent)
+    profile = jax.jit(functools.partial(_profile, kernel, maps, mean_square))
 
     def value(cosine: arb) -> arb:
         with jax.enable_x64(True):

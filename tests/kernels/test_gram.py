@@ -10,7 +10,7 @@ import pytest
 import sympy
 from jax import export
 
-from kerneltheory.activations.catalogue import CATALOGUE, erf, relu
+from kerneltheory.activations.catalogue import CATALOGUE, erf, relu, tanh
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.sphere.sampling import uniform_sphere
 
@@ -250,3 +250,11 @@ def test_equal_rows_of_two_blocks_have_the_diagonal(phi):
     np.testing.assert_allclose(
         np.diag(kernel.gram(rows, rows.copy())), diagonal, rtol=1e-7 + 10 * kernel.truncation
     )
+
+
+def test_lists_of_rows_are_the_arrays_they_stand_for(rng):
+    # Of a series: how many terms it takes depends on the largest norm, whatever holds the rows.
+    rows = 20 * rng.standard_normal((3, 2))
+    kernel = nngp(tanh, 1, weight_variance=1)
+    assert kernel._terms(rows) > kernel._terms()
+    np.testing.assert_array_equal(kernel.gram(rows.tolist()), kernel.gram(rows))

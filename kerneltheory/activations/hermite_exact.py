@@ -1,4 +1,4 @@
-r"""The n-th Hermite coefficient in closed form, n a symbol.
+r"""Exact Hermite coefficients of elementary terms: the first ones, and the n-th for a symbol n.
 
 By Stein's lemma :math:`\sqrt{n!}\,a_n = E[\phi^{(n)}(z)]`. Where :math:`\phi^{(m)}` is a sum of
 derivatives of the delta and of :math:`x^p e^{-ax^2+bx}`, higher derivatives have expectations that
@@ -8,6 +8,7 @@ are known for every order: of the Gaussian density at 0, and from the generating
           \exp\left(\frac{b^2/2 + bt - at^2}{1+2a}\right) .
 """
 
+import functools
 from typing import Any
 
 import sympy
@@ -18,6 +19,17 @@ from kerneltheory.activations.price import price_chain
 from kerneltheory.activations.terms import Smooth, Terms
 
 _B = sympy.Symbol("b")
+
+
+@functools.lru_cache(maxsize=256)
+def exact_coefficients(terms: Terms, count: int) -> tuple[sympy.Expr, ...]:
+    """a_0, ..., a_{count-1} at unit variance, by differentiation."""
+    found = []
+    for k in range(count):
+        value = mean(terms, sympy.Integer(1)) / sympy.sqrt(sympy.factorial(k))
+        found.append(sympy.simplify(value))
+        terms = terms.differentiate()
+    return tuple(found)
 
 
 def coefficient_in_closed_form(phi: Activation, n: sympy.Symbol) -> Any:
@@ -33,7 +45,7 @@ def coefficient_in_closed_form(phi: Activation, n: sympy.Symbol) -> Any:
     for level, coefficient in last.singular:
         expectation += coefficient * _density_derivative(level + r)
     general = sympy.simplify(expectation) / sympy.sqrt(sympy.factorial(n))
-    first = _first(chain.derivatives[0], order + _exceptions(last))
+    first = exact_coefficients(chain.derivatives[0], order + _exceptions(last))
     if not first:
         return general
     return sympy.Piecewise(
@@ -44,16 +56,6 @@ def coefficient_in_closed_form(phi: Activation, n: sympy.Symbol) -> Any:
 def _exceptions(last: Terms) -> int:
     """How many derivatives more it takes until no polynomial factor can be differentiated away."""
     return max((t.power + (t.decay == 0 and t.tilt == 0) for t in last.smooth), default=0)
-
-
-def _first(terms: Terms, count: int) -> list[Any]:
-    """The coefficients below the order from which the closed form holds."""
-    found = []
-    for k in range(count):
-        value = mean(terms, sympy.Integer(1)) / sympy.sqrt(sympy.factorial(k))
-        found.append(sympy.simplify(value))
-        terms = terms.differentiate()
-    return found
 
 
 def _even_moment(r: Any) -> Any:
