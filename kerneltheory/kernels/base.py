@@ -14,7 +14,8 @@ from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError, PrecisionError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.records import is_concrete
-from kerneltheory.kernels.centred import Centred, centred_cosine
+from kerneltheory.kernels import half_angle
+from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import elementwise
 
 T = sympy.Symbol("t", real=True)
@@ -46,7 +47,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real ball, a power series of balls or a centred form."""
+        """Enclosure of h at a real or complex ball or a power series of balls."""
 
     @abstractmethod
     def ball_at_one(self) -> arb:
@@ -144,10 +145,18 @@ class Kernel(ABC):
         """h(t)/h(1) as a function of arrays; the same function object for equal kernels."""
         return _ratio_profile(self)
 
+    @abstractmethod
+    def at_half_angle(self, half: Centred) -> Centred:
+        """Enclosure of h(cos 2a) on a complex ball; not finite unless it is analytic there."""
+
+    def half_angle_after(self, half: Centred) -> Centred:
+        """The half angle between feature vectors, from that between inputs; not at the poles."""
+        correlation = self.at_half_angle(half) * (1 / self.ball_at_one())
+        return half_angle.half_angle_of(correlation * -0.5 + 0.5)
+
     def enclose_at_angle(self, angle: acb) -> acb:
         """Enclosure of h(cos angle) on a complex ball, not finite unless it is analytic there."""
-        value = self.on_balls(centred_cosine(angle))
-        return value.box if isinstance(value, Centred) else acb(value)
+        return self.at_half_angle(half_angle.half_of(angle)).box
 
     @functools.cached_property
     def trace(self) -> float:
@@ -196,14 +205,22 @@ class Kernel(ABC):
             ) from error
 
     def _taylor(self, count: int) -> np.ndarray:
-        with ctx.workprec(200 + 7 * count + BITS_PER_LAYER * self.layers):
+        for bits in (128, 512, 200 + 7 * count):
+            balls = self.taylor_balls(count, bits)
+            if all(lower.relative_radius(ball) < 1e-25 for ball in balls):
+                break
+        return np.array([lower.to_float(ball) for ball in balls])
+
+    def taylor_balls(self, count: int, bits: int) -> tuple[arb, ...]:
+        """The same as balls, with bits to spare for what composing series usually loses."""
+        with ctx.workprec(bits + count // 2 + BITS_PER_LAYER * self.layers):
             old, ctx.cap = ctx.cap, count + 1
             try:
                 series = self.on_balls(arb_series([0, 1], prec=count))
             finally:
                 ctx.cap = old
             series = series if isinstance(series, arb_series) else arb_series([series])
-            return np.array([lower.to_float(arb(series[k])) for k in range(count)])
+            return tuple(arb(series[k]) for k in range(count))
 
     def __str__(self) -> str:
         return repr(self)

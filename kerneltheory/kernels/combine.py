@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
-from flint import acb, arb
+from flint import arb
 
 from kerneltheory.core import lower
 from kerneltheory.core.errors import KernelTheoryError
@@ -99,18 +99,19 @@ class CombinedKernel(Kernel):
         return float(self.scale) * functools.reduce(_OPERATIONS[self.symbol], grams)
 
     def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real ball, a power series of balls or a centred form."""
-        values = (_plain(part.on_balls(cosine)) for part in self.parts)
+        """Enclosure of h at a real or complex ball or a power series of balls."""
+        values = (part.on_balls(cosine) for part in self.parts)
         return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
+
+    def at_half_angle(self, half: Centred) -> Centred:
+        """Enclosure of h(cos 2a) on a complex ball."""
+        values = (part.at_half_angle(half) for part in self.parts)
+        return functools.reduce(_OPERATIONS[self.symbol], values) * arb(lower.to_fmpq(self.scale))
 
     def ball_at_one(self) -> arb:
         """Enclosure of h(1) at flint's current precision."""
         values = (part.ball_at_one() for part in self.parts)
         return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
-
-
-def _plain(value: Any) -> Any:
-    return acb(value.box) if isinstance(value, Centred) else value
 
 
 @functools.lru_cache(maxsize=256)
@@ -184,16 +185,12 @@ class ComposedKernel(Kernel):
         return values if Z is not None else mirrored(values, self.trace)
 
     def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real ball, a power series of balls or a centred form.
+        """Enclosure of h at a real or complex ball or a power series of balls."""
+        return self.outer.on_balls(self.inner.on_balls(cosine) / self.inner.ball_at_one())
 
-        An inner kernel that has lost its centred form starts a new one, so that the outer kernel is
-        as sharp near 1 as it is alone.
-        """
-        correlation = self.inner.on_balls(cosine) / self.inner.ball_at_one()
-        if isinstance(correlation, acb):
-            middle = correlation.mid()
-            correlation = Centred(middle, acb(1), correlation - middle)
-        return self.outer.on_balls(correlation)
+    def at_half_angle(self, half: Centred) -> Centred:
+        """Enclosure of h(cos 2a) on a complex ball."""
+        return self.outer.at_half_angle(self.inner.half_angle_after(half))
 
     def ball_at_one(self) -> arb:
         """Enclosure of h(1), which is that of the outer kernel."""

@@ -16,7 +16,7 @@ from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
-from kerneltheory.kernels import recursion
+from kerneltheory.kernels import half_angle, recursion
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import gram_matrix, replace_value
@@ -140,23 +140,32 @@ class NetworkKernel(Kernel):
         """Enclosure of h, by the recursion.
 
         Args:
-            cosine: a real ball, a power series of balls or a centred form.
+            cosine: a real or complex ball or a power series of balls.
             mean_square: |x|^2/dim of both inputs, exact.
         """
-        w, b, q, share = self._ball_parameters(mean_square)
+        w, b, q, share = self.ball_parameters(mean_square)
         start = cosine * share + (1 - share)
         return recursion.covariances(
             ball_maps(self.activation), self.depth, w, b, (q, q), start, self.tangent
         )
 
+    def at_half_angle(self, half: Centred) -> Centred:
+        """Enclosure of h(cos 2a) on a complex ball, by the recursion in half angles."""
+        covariance, tangent, _ = half_angle.layers(self, half)
+        return tangent if self.tangent else covariance
+
+    def half_angle_after(self, half: Centred) -> Centred:
+        """The half angle between feature vectors, from that between inputs."""
+        return super().half_angle_after(half) if self.tangent else half_angle.layers(self, half)[2]
+
     def ball_at_one(self, mean_square: Any = 1) -> arb:
         """Enclosure of h(1), with bits to spare for every layer."""
         maps = ball_maps(self.activation)
         with ctx.workprec(ctx.prec + BITS_PER_LAYER * self.depth):
-            w, b, q, _ = self._ball_parameters(mean_square)
+            w, b, q, _ = self.ball_parameters(mean_square)
             return recursion.diagonal(maps, self.depth, w, b, q, self.tangent)
 
-    def _ball_parameters(self, mean_square: Any) -> tuple[arb, arb, arb, arb]:
+    def ball_parameters(self, mean_square: Any = 1) -> tuple[arb, arb, arb, arb]:
         """The variances w and b, that of the first preactivation, and the inputs' share in it."""
         w, b = lower.to_fmpq(self.weight_variance), lower.to_fmpq(self.bias_variance)
         signal = w * lower.to_fmpq(mean_square)
@@ -236,8 +245,11 @@ class DotProductKernel(Kernel):
 
     def on_balls(self, cosine: Any) -> Any:
         """Enclosure of h."""
-        function = lower.to_balls((T,), self.expression)
-        return function(cosine.box if isinstance(cosine, Centred) else cosine)
+        return lower.to_balls((T,), self.expression)(cosine)
+
+    def at_half_angle(self, half: Centred) -> Centred:
+        """Enclosure of h(cos 2a) on a complex ball."""
+        return half.apply(*half_angle.lowered_expression(self.expression, T))
 
     def ball_at_one(self) -> arb:
         """Enclosure of h(1)."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import sympy
-from flint import acb, arb, ctx
+from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation
 from kerneltheory.activations.duals import correlation_dual, dual_class
@@ -24,7 +24,6 @@ from kerneltheory.core.hermite_arrays import (
     mehler_sum,
     terms_needed,
 )
-from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import replace_value
 from kerneltheory.kernels.recursion import LayerMaps, repeat
 
@@ -82,14 +81,14 @@ def _substitute(formula: Formula, *values: sympy.Expr) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def ball_maps(phi: Activation) -> LayerMaps[Any]:
-    """Layer maps on real balls, complex balls, ball power series and centred forms."""
+    """Layer maps on real balls, complex balls and ball power series."""
     if is_series(phi):
         return _series_ball_maps(phi)
     formulas = _formulas(phi)
     value, slope, variance, variance_slope = (_lowered(lower.to_balls, f) for f in formulas)
     return LayerMaps(
-        functools.partial(_centred_value, value, slope),
-        functools.partial(_centred_slope, slope),
+        value,
+        slope,
         lambda q: arb(variance(q)),
         lambda q: arb(variance_slope(q)),
         lower.square_root,
@@ -117,8 +116,8 @@ def _series_ball_maps(phi: Activation) -> LayerMaps[Any]:
 
     value, tangent = functools.partial(at, phi), functools.partial(at, derivative)
     return LayerMaps(
-        functools.partial(_centred_value, value, tangent),
-        functools.partial(_centred_slope, tangent),
+        value,
+        tangent,
         functools.partial(variance, phi),
         functools.partial(variance, derivative),
         lower.square_root,
@@ -129,17 +128,6 @@ def _series_ball_maps(phi: Activation) -> LayerMaps[Any]:
 def _digits() -> int:
     """Of the current precision, in steps, so that few sets of coefficients are computed."""
     return 5 * math.ceil(ctx.dps / 5)
-
-
-def _centred_value(value: Callable, slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
-    if not isinstance(c, Centred):
-        return value(q1, q2, c)
-    scale = lower.square_root(q1) * lower.square_root(q2)
-    return c.apply(functools.partial(value, q1, q2), lambda x: slope(q1, q2, x) * scale)
-
-
-def _centred_slope(slope: Callable, q1: Any, q2: Any, c: Any) -> Any:
-    return acb(slope(q1, q2, c.box)) if isinstance(c, Centred) else slope(q1, q2, c)
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.errors import DivergentError, PrecisionError
+from kerneltheory.core.errors import DivergentError, NotPositiveDefiniteError, PrecisionError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import Array, is_concrete, working_dtype
 from kerneltheory.learning.curve import LearningCurve
@@ -186,8 +186,8 @@ def truncation_share(spectrum: Spectrum, kappa: Any) -> np.ndarray:
     kappa = np.asarray(kappa, dtype=np.float64)[..., None]
     eigenvalues = np.asarray(spectrum.eigenvalues, dtype=np.float64)
     # All in units of kappa^2, since kappa may be zero.
-    learned = kappa * eigenvalues / np.maximum(eigenvalues + kappa, np.finfo(float).tiny)
-    held = np.sum(np.asarray(spectrum.multiplicities) * learned**2, axis=-1)
+    unlearned = kappa / np.maximum(eigenvalues + kappa, np.finfo(float).tiny)
+    held = np.sum(np.asarray(spectrum.level_masses) * eigenvalues * unlearned**2, axis=-1)
     left_out = float(spectrum.tail) * eigenvalues[-2:].max()
     return left_out / np.maximum(held, np.finfo(float).tiny)
 
@@ -222,6 +222,13 @@ def _arrays(
     spectrum: Spectrum, n: Any, ridge: Any, target: Target | None = None
 ) -> tuple[_Levels, tuple[jax.Array, jax.Array], tuple[int, ...]]:
     """The spectrum and the flattened points (n, ridge) in the one dtype of the computation."""
+    if is_concrete(spectrum) and np.any(np.asarray(spectrum.eigenvalues) < 0):
+        worst = int(np.argmin(np.asarray(spectrum.eigenvalues)))
+        raise NotPositiveDefiniteError(
+            "spectrum must not have negative eigenvalues, got "
+            f"{float(spectrum.eigenvalues[worst]):.6g} at degree {worst}: kernel ridge regression "
+            "has no learning curve for a kernel that is not positive definite"
+        )
     dtype = working_dtype(spectrum, n, ridge, target)
     fields = spectrum.eigenvalues, spectrum.multiplicities, spectrum.level_masses, spectrum.tail
     levels = _Levels(*(jnp.asarray(field, dtype) for field in fields))

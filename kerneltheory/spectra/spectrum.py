@@ -1,7 +1,8 @@
 """Spectra of kernels and targets, level by level: the records that learning curves are made of."""
 
 import html
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,10 +18,19 @@ from kerneltheory.core.records import (
     shown_rows,
     static,
 )
+from kerneltheory.sphere.harmonics import multiplicity
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
+
+
+TINY = float(np.finfo(np.float64).tiny)
+MULTIPLICITIES: dict[str, Callable[[int, int], int]] = {
+    "sphere": multiplicity,
+    "circle": multiplicity,
+    "hypercube": math.comb,
+}
 
 
 @array_record
@@ -31,17 +41,24 @@ class Spectrum(ArrayRecord):
     $h(1) = \sum_k N_k \lambda_k + \mathrm{tail}$.
 
     Args:
-        eigenvalues: $\lambda_k \ge 0$ of one eigenfunction, shape (levels,).
+        eigenvalues: $\lambda_k$ of one eigenfunction, shape (levels,). A negative one is for
+            analysis only: `positive_definite` is then False, and learning curves refuse it.
         multiplicities: $N_k > 0$, shape (levels,).
-        tail: the mass $h(1) - \sum_k N_k \lambda_k \ge 0$ of the levels left out.
+        tail: the mass $h(1) - \sum_k N_k \lambda_k$ of the levels left out, not negative unless an
+            eigenvalue is.
+        logarithms: $\ln |\lambda_k|$ and $\ln N_k$, shape (2, levels), for levels whose numbers
+            leave the range of floats; None where none does.
+        errors: estimates of the absolute errors of the eigenvalues, shape (levels,); None where
+            `relative_error` bounds them.
         dim: dimension d of the ambient space, if the levels are degrees on $S^{d-1}$.
         method: how the eigenvalues were made.
         relative_error: what is known of the relative error of each eigenvalue.
+        domain: where the inputs are: "sphere", "circle", "hypercube", "gaussian" or "given".
 
     Raises:
         ValueError: an array is not one-dimensional, not finite or out of its range.
 
-    The record is a jax pytree; eigenvalues, multiplicities and tail are its leaves.
+    The record is a jax pytree; the arrays and the tail are its leaves.
 
     Examples:
         >>> spectrum = Spectrum([0.5, 0.1], [1, 3], tail=0.2)
@@ -60,6 +77,9 @@ class Spectrum(ArrayRecord):
     dim: int | None = static(None)
     method: str = static("given")
     relative_error: float = static(0.0)
+    logarithms: Array | None = None
+    errors: Array | None = None
+    domain: str = static("given")
 
     def __post_init__(self) -> None:
         data = (self.eigenvalues, self.multiplicities, self.tail)
@@ -68,11 +88,15 @@ class Spectrum(ArrayRecord):
         for name in ("eigenvalues", "multiplicities"):
             value = getattr(self, name)
             if not isinstance(value, jax.Array):
-                object.__setattr__(self, name, _level_array(name, value))
+                overflow = name == "multiplicities" and self.logarithms is not None
+                value = _level_array(name, value, signed=name == "eigenvalues", overflow=overflow)
+                object.__setattr__(self, name, value)
         if not isinstance(self.tail, jax.Array):
-            tail = check.nonnegative("tail", self.tail)
+            tail = check.finite("tail", self.tail)
             if tail.ndim:
                 raise ValueError(f"tail must be a single number, got shape {tail.shape}")
+            if tail < 0 and not np.any(np.asarray(self.eigenvalues) < 0):
+                raise ValueError(f"tail must not be negative, got {tail}")
             object.__setattr__(self, "tail", float(tail))
         shapes = np.shape(self.eigenvalues), np.shape(self.multiplicities)
         if shapes[0] != shapes[1]:
@@ -92,18 +116,57 @@ class Spectrum(ArrayRecord):
         return np.arange(np.shape(self.eigenvalues)[-1])
 
     @property
+    def positive_definite(self) -> bool:
+        """Whether no eigenvalue is negative, beyond the estimate of its error if there is one."""
+        if not is_concrete(self.eigenvalues):
+            return True
+        slack = 0.0 if self.errors is None else np.asarray(self.errors)
+        return bool(np.all(np.asarray(self.eigenvalues) >= -slack))
+
+    @property
     def level_masses(self) -> Array:
-        r"""$N_k \lambda_k$, shape (levels,)."""
-        return _arrays(self.eigenvalues) * _arrays(self.multiplicities)
+        r"""$N_k \lambda_k$, shape (levels,), also where one is below and the other above floats."""
+        eigenvalues, counts = _arrays(self.eigenvalues), _arrays(self.multiplicities)
+        if self.logarithms is None:
+            return eigenvalues * counts
+        xp = jnp if isinstance(eigenvalues, jax.Array) else np
+        held = (xp.abs(eigenvalues) > TINY) & xp.isfinite(counts)
+        product = eigenvalues * xp.where(held, counts, 1.0)
+        logs = _arrays(self.logarithms)
+        return xp.where(held, product, xp.copysign(xp.exp(logs[0] + logs[1]), eigenvalues))
 
     @property
     def log_eigenvalues(self) -> Array:
-        r"""$\ln \lambda_k$, shape (levels,); minus infinity for a vanishing eigenvalue."""
-        values = _arrays(self.eigenvalues)
+        r"""$\ln |\lambda_k|$, shape (levels,); minus infinity for a vanishing eigenvalue."""
+        return self._logarithm(0, self.eigenvalues)
+
+    @property
+    def log_multiplicities(self) -> Array:
+        r"""$\ln N_k$, shape (levels,)."""
+        return self._logarithm(1, self.multiplicities)
+
+    def _logarithm(self, row: int, numbers: Array) -> Array:
+        if self.logarithms is not None:
+            return _arrays(self.logarithms)[row]
+        values = _arrays(numbers)
         if isinstance(values, jax.Array):
-            return jnp.log(values)
+            return jnp.log(jnp.abs(values))
         with np.errstate(divide="ignore"):
-            return np.log(values)
+            return np.log(np.abs(values))
+
+    @property
+    def exact_multiplicities(self) -> tuple[int, ...]:
+        """N(d, k) as exact integers, of degrees on the sphere, the circle or the hypercube.
+
+        Raises:
+            ValueError: the levels are no degrees on one of these.
+        """
+        if self.dim is None or self.domain not in MULTIPLICITIES:
+            raise ValueError(
+                f"exact multiplicities are known for {sorted(MULTIPLICITIES)}, got a spectrum "
+                f"whose domain is {self.domain!r} and dim {self.dim}"
+            )
+        return tuple(MULTIPLICITIES[self.domain](self.dim, int(k)) for k in self.degrees)
 
     @property
     def trace(self) -> Array:
@@ -114,7 +177,10 @@ class Spectrum(ArrayRecord):
         dim = "" if self.dim is None else f"dim {self.dim}, "
         levels = len(self.degrees)
         error = f", relative error {self.relative_error:.1e}" if self.relative_error else ""
-        return f"Spectrum: {dim}{levels} levels, tail {_tail(self)}, method {self.method}{error}"
+        sign = "" if self.positive_definite else ", NOT positive definite"
+        return (
+            f"Spectrum: {dim}{levels} levels, tail {_tail(self)}, method {self.method}{error}{sign}"
+        )
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         header = ["degree", "eigenvalue", "multiplicity", "mass"]
@@ -123,8 +189,16 @@ class Spectrum(ArrayRecord):
         columns = [np.asarray(column) for column in (self.eigenvalues, self.multiplicities)] + [
             np.asarray(self.level_masses)
         ]
+        logs = np.asarray(self.log_eigenvalues), np.asarray(self.log_multiplicities)
         rows = [
-            ["..."] * 4 if k is None else [str(k), *(f"{column[k]:.6g}" for column in columns)]
+            ["..."] * 4
+            if k is None
+            else [
+                str(k),
+                _shown(columns[0][k], logs[0][k]),
+                _shown(columns[1][k], logs[1][k]),
+                f"{columns[2][k]:.6g}",
+            ]
             for k in shown_rows(len(self.degrees))
         ]
         return header, rows
@@ -284,8 +358,22 @@ class Target(ArrayRecord):
         return f"<code>{html.escape(repr(self))}</code>"
 
 
-def _level_array(name: str, value: Any) -> np.ndarray:
-    array = np.array(check.nonnegative(name, value))
+def _shown(number: float, logarithm: float) -> str:
+    """Six digits of a number; from its logarithm where floats do not hold it."""
+    if (abs(number) > TINY and math.isfinite(number)) or logarithm == -math.inf:
+        return f"{number:.6g}"
+    exponent, rest = divmod(logarithm / math.log(10), 1)
+    return f"{'-' if math.copysign(1, number) < 0 else ''}{10**rest:.6g}e{int(exponent):+d}"
+
+
+def _level_array(
+    name: str, value: Any, *, signed: bool = False, overflow: bool = False
+) -> np.ndarray:
+    if overflow:
+        value = np.where(np.isposinf(value), 1.0, value), np.isposinf(value)
+        array = np.where(value[1], np.inf, check.nonnegative(name, value[0]))
+    else:
+        array = np.array((check.finite if signed else check.nonnegative)(name, value))
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must have shape (levels,), levels >= 1, got {array.shape}")
     if name == "multiplicities" and not array.min() > 0:

@@ -1,0 +1,256 @@
+r"""Kernels as functions of the angle, enclosed on complex balls that may hold the poles.
+
+With the cosine :math:`t = \cos 2a` the dual of an activation with kinks is analytic in the half
+angle a also at a = 0, where it has a branch point in t. So is the next layer's half angle,
+
+.. math:: \sin^2 a' = \frac{w\,(E(0) - E(a))}{2 q'}, \qquad E(a) = T(q, q, \cos 2a),
+
+as :math:`E(0) - E(a) = a^2 G(a)` with G analytic and not zero: :math:`a' = \arcsin(a \sqrt{w G /
+(2 q')})`. Near a = 0, G is enclosed by Taylor's theorem: :math:`-2 G(a)` is in the convex hull of
+:math:`E''` on the segment from 0 to a. States are centred forms, so that widths do not grow faster
+than they must.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from flint import acb, arb
+
+from kerneltheory.activations.activation import Activation
+from kerneltheory.activations.duals import correlation_dual, dual_class
+from kerneltheory.activations.series import derivative_of
+from kerneltheory.core import lower
+from kerneltheory.core.prove import is_half_power, is_zero
+from kerneltheory.kernels.centred import Centred
+from kerneltheory.kernels.maps import ball_maps
+
+HALF_ANGLE = sympy.Symbol("a", positive=True)
+_SQUARED_SINE = sympy.Symbol("s", positive=True)
+_VARIANCE = sympy.Symbol("q", positive=True)
+_COSINE = sympy.Symbol("c", real=True)
+
+
+def in_half_angle(expression: Any, cosine: sympy.Symbol) -> Any:
+    """The expression with its cosine at cos(2a), 0 <= a <= pi/2; roots of 1 - t^2 are resolved.
+
+    Examples:
+        >>> t = sympy.Symbol("t", real=True)
+        >>> in_half_angle(sympy.sqrt(1 - t**2) + sympy.acos(t), t)
+        2*a + 2*sin(a)*cos(a)
+    """
+    resolved = _resolved(expression.subs(cosine, _COSINE))
+    return resolved.subs(_SQUARED_SINE, sympy.sin(HALF_ANGLE) ** 2)
+
+
+def _resolved(expression: Any) -> Any:
+    """The expression in s = sin^2 a, and in a where it has branch points at s = 0 or 1."""
+    expression = expression.subs(_COSINE, 1 - 2 * _SQUARED_SINE)
+    expression = expression.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
+    expression = expression.replace(sympy.asin, _arc_sine)
+    return expression.replace(is_half_power, _resolved_root)
+
+
+def _arc_sine(argument: Any) -> Any:
+    for sign in (1, -1):
+        if sympy.expand(argument - sign * (1 - 2 * _SQUARED_SINE)) == 0:
+            return sign * (sympy.pi / 2 - 2 * HALF_ANGLE)
+    return sympy.asin(argument)
+
+
+def _resolved_root(node: Any) -> Any:
+    """Take the factors sin^2 a and cos^2 a out of a half power."""
+    s, a = _SQUARED_SINE, HALF_ANGLE
+    base: Any = sympy.together(node.base)
+    if not base.is_rational_function(s):
+        return node
+    sine = cosine = 0
+    for part, sign in zip(sympy.fraction(base), (1, -1), strict=True):
+        for factor, power in sympy.factor_list(part, s)[1]:
+            sine += sign * power * (factor == s)
+            cosine += sign * power * (factor in (s - 1, 1 - s))
+    rest = sympy.cancel(base / (s**sine * (1 - s) ** cosine))
+    return (sympy.sin(a) ** sine * sympy.cos(a) ** cosine) ** (2 * node.exp) * rest**node.exp
+
+
+@dataclass(frozen=True)
+class AngleMaps:
+    """A dual activation of two inputs of one variance q, on complex balls.
+
+    Attributes:
+        smooth: whether the dual has no branch points at the poles. The maps are then functions of
+            the cosine c, and else of the half angle a.
+        value: T(q, q, c) and its derivatives in c or a: the first, or the first two.
+        slope: T'(q, q, c) and its first derivative in c or a; nothing where T' diverges.
+        even: whether E'(q, 0) = 0 is proved: what makes the next half angle analytic at 0.
+    """
+
+    smooth: bool
+    value: tuple[Callable[..., Any], ...]
+    slope: tuple[Callable[..., Any], ...]
+    even: bool
+
+
+@functools.lru_cache(maxsize=256)
+def angle_maps(phi: Activation) -> AngleMaps | None:
+    """The maps of an activation whose dual is elementary; None for the others."""
+    if dual_class(phi).name != "elementary":
+        return None
+    orders = (0, 1) if derivative_of(phi) is not None else (0,)
+    formulas = [_on_sphere(phi, order) for order in orders]
+    smooth = not any(_resolved(formula).has(HALF_ANGLE) for formula in formulas)
+    variable = _COSINE if smooth else HALF_ANGLE
+    if not smooth:
+        formulas = [in_half_angle(formula, _COSINE) for formula in formulas]
+    # Two derivatives of T, one of T' where it is finite.
+    value, slope = (
+        [
+            sympy.diff(part, variable, n)
+            for part in formulas[order : order + 1]
+            for n in range(count)
+        ]
+        for order, count in ((0, 3), (1, 2))
+    )
+    even = not smooth and is_zero(value[1].subs(HALF_ANGLE, 0))
+    lowered = functools.partial(lower.to_balls, (_VARIANCE, variable))
+    return AngleMaps(smooth, tuple(map(lowered, value)), tuple(map(lowered, slope)), even)
+
+
+def _on_sphere(phi: Activation, order: int) -> Any:
+    formula = correlation_dual(phi, order)
+    q1, q2, correlation = formula.args
+    rhs: Any = formula.rhs
+    return rhs.subs({q1: _VARIANCE, q2: _VARIANCE, correlation: _COSINE})
+
+
+@functools.lru_cache(maxsize=256)
+def lowered_expression(expression: Any, cosine: sympy.Symbol) -> tuple[Callable[..., Any], ...]:
+    """A function of the cosine and its derivative, as functions of a ball around a half angle."""
+    value = in_half_angle(expression, cosine)
+    both = value, sympy.diff(value, HALF_ANGLE)
+    return tuple(lower.to_balls((HALF_ANGLE,), part) for part in both)
+
+
+def half_of(angle: acb) -> Centred:
+    """The half angle of the inputs, on a ball of angles."""
+    middle = angle.mid()
+    return Centred(middle / 2, acb(0.5), angle - middle)
+
+
+def _with_bias(half: Centred, share: arb) -> Centred:
+    """The half angle of the first preactivations: sin a = sqrt(share) sin(theta/2)."""
+    if share == 1:
+        return half
+    root = share.sqrt()
+    return half.apply(
+        lambda a: arcsine(root * a.sin()),
+        lambda a: root * a.cos() / lower.square_root(1 - share * a.sin() ** 2),
+    )
+
+
+def _next_half_angle(maps: AngleMaps, q: arb, factor: arb, a: Centred) -> Centred:
+    r"""The half angle after a layer, :math:`\sin^2 a' = f\,(E(0) - E(a))` with f = w / (2 q')."""
+    at_zero = maps.value[0](q, acb(0))
+    square = a.apply(
+        lambda a: factor * (at_zero - maps.value[0](q, a)), lambda a: -factor * maps.value[1](q, a)
+    )
+    found = half_angle_of(square)
+    if maps.even and not found.box.is_finite():
+        return _next_near_pole(maps, q, factor, a)
+    return found
+
+
+def half_angle_of(square: Centred) -> Centred:
+    """The half angle a whose sin^2 a is given, away from the poles."""
+    return square.apply(
+        lambda s: arcsine(lower.square_root(s)),
+        lambda s: 1 / (2 * lower.square_root(s) * lower.square_root(1 - s)),
+    )
+
+
+def _next_near_pole(maps: AngleMaps, q: arb, factor: arb, a: Centred) -> Centred:
+    """The same where sin^2 a' has a zero or negative values, which its root cannot be taken of."""
+    at_zero = maps.value[0](q, acb(0))
+
+    def around(a: acb, direct: acb) -> acb:
+        """The mean of E'' on the segment from 0 to a, from its values there or from a quotient."""
+        return _sharper(acb(maps.value[2](q, a.union(acb(0)))), direct)
+
+    def root(a: acb) -> Any:
+        mean = around(a, 2 * (maps.value[0](q, a) - at_zero) / a**2)
+        return lower.square_root(-factor / 2 * mean)
+
+    def derivative(a: acb) -> Any:
+        sine_over_a = root(a)
+        cosine = lower.square_root(1 - (a * sine_over_a) ** 2)
+        return -factor / 2 * around(a, maps.value[1](q, a) / a) / (sine_over_a * cosine)
+
+    return a.apply(lambda a: arcsine(a * root(a)), derivative)
+
+
+def _sharper(first: acb, second: acb) -> acb:
+    """Whichever of two enclosures of one number is finite and narrower."""
+    widths = [max(ball.real.rad(), ball.imag.rad()) for ball in (first, second)]
+    return second if not first.is_finite() or widths[1] < widths[0] else first
+
+
+def arcsine(value: Any) -> Any:
+    """The arc sine; NaN on a complex ball that meets its branch cuts."""
+    if not (1 - value * value).sqrt(analytic=True).is_finite():
+        return acb("nan")
+    return value.asin()
+
+
+def layers(kernel: Any, half: Centred) -> tuple[Centred, Centred, Centred]:
+    """K, Theta and the half angle after the layers of a network kernel, from that of the inputs."""
+    maps = angle_maps(kernel.activation)
+    if maps is None:
+        lost = Centred(acb("nan"), acb("nan"), half.reach)
+        return lost, lost, lost
+    return (_smooth_layers if maps.smooth else _kinked_layers)(kernel, maps, half)
+
+
+def _smooth_layers(kernel: Any, maps: AngleMaps, half: Centred) -> tuple[Centred, Centred, Centred]:
+    w, b, q, share = kernel.ball_parameters()
+    c = _cosine(half) * share + (1 - share)
+    tangent = covariance = c * q
+    diagonal = ball_maps(kernel.activation).variance
+    for _ in range(kernel.depth):
+        covariance = w * _apply(maps.value, q, c) + b
+        tangent = covariance + w * (_apply(maps.slope, q, c) * tangent)
+        q = w * diagonal(q) + b
+        c = covariance * (1 / q)
+    return covariance, tangent, half_angle_of(c * -0.5 + 0.5)
+
+
+def _kinked_layers(kernel: Any, maps: AngleMaps, half: Centred) -> tuple[Centred, Centred, Centred]:
+    """By half angles.
+
+    The kernels of odd and even activations are odd and even: the further hemisphere is reflected,
+    so that no state comes near the branch point of the other pole.
+    """
+    w, b, q, share = kernel.ball_parameters()
+    parity = kernel.activation.parity if b == 0 else 0
+    reflected = parity != 0 and half.middle.real > arb.pi() / 4
+    a = _with_bias(half * -1 + arb.pi() / 2 if reflected else half, share)
+    tangent = covariance = _cosine(a) * q
+    diagonal = ball_maps(kernel.activation).variance
+    for _ in range(kernel.depth):
+        covariance = w * _apply(maps.value, q, a) + b
+        if maps.slope:
+            tangent = covariance + w * (_apply(maps.slope, q, a) * tangent)
+        following = w * diagonal(q) + b
+        a, q = _next_half_angle(maps, q, w / (2 * following), a), following
+    if reflected and parity < 0:
+        return covariance * -1, tangent * -1, a * -1 + arb.pi() / 2
+    return covariance, tangent, a
+
+
+def _cosine(half: Centred) -> Centred:
+    return half.apply(lambda a: (2 * a).cos(), lambda a: -2 * (2 * a).sin())
+
+
+def _apply(parts: tuple[Callable[..., Any], ...], q: arb, state: Centred) -> Centred:
+    return state.apply(*(functools.partial(part, q) for part in parts[:2]))

@@ -1,0 +1,169 @@
+r"""Eigenvalues by one Gauss-Legendre rule in the angle, with a rigorous bound of its error.
+
+.. math:: \lambda_k = \frac{\Gamma(d/2)}{\sqrt\pi\,\Gamma((d-1)/2)}
+          \int_0^\pi h(\cos\theta)\,P_k(\cos\theta)\,\sin^{d-2}\theta\,d\theta
+
+The integrand is analytic around the closed interval: the angle resolves the branch points of h at
+t = 1 and -1. In the ellipse with foci 0 and pi and semi-axes (pi/4)(rho +- 1/rho) it is at most
+:math:`M \cosh(b)^{d-2} \cosh(k b)`, b the smaller semi-axis, since P_k is a positive combination
+of cosines and :math:`|\sin\theta| \le \cosh(\mathrm{Im}\,\theta)`. M bounds h on balls that cover
+the ellipse; it depends on the kernel alone, the nodes and P_k on all but the kernel, and both are
+kept.
+"""
+
+import functools
+import math
+from fractions import Fraction
+
+from flint import acb, arb, arb_mat, ctx
+
+from kerneltheory.core.enclose import gauss_legendre, plus_minus
+from kerneltheory.core.errors import PrecisionError
+from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel
+from kerneltheory.spectra.cover import COVER_BITS, cover
+from kerneltheory.sphere.polynomials import recurrence
+
+# Parameters of ellipses, from wide ones to narrow ones. In wider ones P_k grows as fast as the
+# rule converges, and kernels take longer to enclose.
+ELLIPSES = tuple(Fraction(n, 64) for n in (128, 100, 92, 86, 80, 76, 72, 69, 67))
+MAX_NODES = 4096
+# Sizes of rules and precisions are rounded up to these, so that few sets of nodes are made.
+NODE_STEPS = 64, 128, 256
+BIT_STEP = 256
+# The widest ellipse for kernels of so many layers: in wider ones more time goes into enclosing
+# the kernel than into a few more nodes.
+WIDEST = {1: ELLIPSES[0], 2: ELLIPSES[2], 3: ELLIPSES[2]}
+WIDEST_OF_DEEP = ELLIPSES[3]
+
+
+def by_angle(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list[arb]:
+    """Enclose the eigenvalues of degrees 0..max_degree, with absolute errors near the tolerance.
+
+    Raises:
+        PrecisionError: if h is not proved to be analytic around [0, pi] in the angle, or if the
+            rule would need too many nodes.
+    """
+    target = -float(tolerance.log())
+    count, rho, bound = _rule_for(kernel, dim, max_degree, target)
+    bits = math.ceil(target / math.log(2) + 1.4 * max_degree) + 64
+    # 1 - c needs twice the bits of the smallest angle, 4.5 / count^2, and each layer loses them
+    # once more.
+    bits += (kernel.layers + 2) * math.ceil(
+        2 * math.log2(count) - 2
+    ) + BITS_PER_LAYER * kernel.layers
+    bits = BIT_STEP * math.ceil(bits / BIT_STEP)
+    halves = _values(kernel, count, bits)
+    with ctx.workprec(bits):
+        parameter = arb(rho.numerator) / rho.denominator
+        # Gauss-Legendre on an interval of length pi: see core.enclose.
+        error = arb.pi() / 2 * bound * arb(64) / 15 / (parameter ** (2 * count))
+        error = plus_minus(density_constant(dim) * error / (1 - parameter**-2))
+        sums = [
+            (rows * half).entries()
+            for rows, half in zip(_projection(dim, max_degree, count, bits), halves, strict=True)
+        ]
+        return [arb(sums[k % 2][k // 2]) + error for k in range(max_degree + 1)]
+
+
+def density_constant(dim: int) -> arb:
+    """Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2)), which the density of the angle starts with."""
+    half = arb(dim) / 2
+    return (half.lgamma() - (half - arb(1) / 2).lgamma()).exp() / arb.pi().sqrt()
+
+
+# --- the error ---------------------------------------------------------------------------------
+
+
+def _rule_for(
+    kernel: Kernel, dim: int, max_degree: int, target: float
+) -> tuple[int, Fraction, arb]:
+    """The number of nodes for a target -log(error), the ellipse, and the integrand's bound on it.
+
+    The best ellipse if h were constant is tried first, then narrower ones.
+    """
+    if not all(kernel.enclose_at_angle(acb(pole)).is_finite() for pole in (arb(0), arb.pi())):
+        raise PrecisionError(f"{kernel} is not proved to be analytic at a pole, in the angle")
+    widest = WIDEST.get(kernel.layers, WIDEST_OF_DEEP)
+    ellipses = [rho for rho in ELLIPSES if rho <= widest]
+    costs = [_nodes(rho, dim, max_degree, target, 0.0) for rho in ellipses]
+    for rho in ellipses[costs.index(min(costs)) :]:
+        largest = largest_value(kernel, rho)
+        if largest is None:
+            continue
+        count = _nodes(rho, dim, max_degree, target, float(largest.log()))
+        if count > MAX_NODES:
+            break
+        with ctx.workprec(COVER_BITS):
+            _, minor = _axes(rho)
+            growth = arb(minor).cosh() ** (dim - 2) * (max_degree * arb(minor)).cosh()
+            return count, rho, arb((growth * largest).upper())
+    raise PrecisionError(f"{kernel} is not enclosed by one rule in the angle at dim = {dim}")
+
+
+def _nodes(rho: Fraction, dim: int, max_degree: int, target: float, log_size: float) -> int:
+    minor = _axes(rho)[1]
+    growth = (dim - 2) * math.log(math.cosh(minor)) + max_degree * minor + log_size + 4
+    count = max(growth + target, 1) / (2 * math.log(rho)) + 1
+    step = NODE_STEPS[(count > 512) + (count > 1024)]
+    return step * math.ceil(count / step)
+
+
+def _axes(rho: Fraction) -> tuple[float, float]:
+    """Both semi-axes, rounded up."""
+    scale = math.pi / 4 * (1 + 1e-14)
+    return scale * float(rho + 1 / rho), scale * float(rho - 1 / rho)
+
+
+@functools.lru_cache(maxsize=512)
+def largest_value(kernel: Kernel, rho: Fraction) -> arb | None:
+    """Bound of |h(cos theta)| in the ellipse; None where h is not proved to be analytic there."""
+    major, minor = _axes(rho)
+
+    def inside(x: float, y: float) -> bool:
+        return (x / major) ** 2 + (y / minor) ** 2 <= 1
+
+    return cover(kernel.enclose_at_angle, math.pi / 2, major, minor, inside)
+
+
+# --- the rule ----------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8)
+def _nodes_of(count: int, bits: int) -> tuple[tuple[arb, arb, arb], ...]:
+    """Cosine, sine and weight at the nodes of (0, pi/2)."""
+    with ctx.workprec(bits):
+        quarter = arb.pi() / 2
+        rule = [(quarter * (1 - x), quarter * w) for x, w in gauss_legendre(count, bits) if x > 0]
+        return tuple((angle.cos(), angle.sin(), weight) for angle, weight in rule)
+
+
+@functools.lru_cache(maxsize=64)
+def _values(kernel: Kernel, count: int, bits: int) -> tuple[arb_mat, arb_mat]:
+    """h(t) + h(-t) and h(t) - h(-t) at the nodes, as columns."""
+    nodes = _nodes_of(count, bits)
+    with ctx.workprec(bits):
+        pairs = [(arb(kernel.on_balls(c)), arb(kernel.on_balls(-c))) for c, _, _ in nodes]
+        even, odd = ([here + sign * there for here, there in pairs] for sign in (1, -1))
+        return arb_mat(len(pairs), 1, even), arb_mat(len(pairs), 1, odd)
+
+
+@functools.lru_cache(maxsize=8)
+def _projection(dim: int, max_degree: int, count: int, bits: int) -> tuple[arb_mat, arb_mat]:
+    """Weight times density times P_k at each node, for the even and for the odd degrees."""
+    with ctx.workprec(bits):
+        steps = [recurrence(dim, k) for k in range(1, max_degree)]
+        steps = [
+            (arb(a.numerator) / a.denominator, arb(b.numerator) / b.denominator) for a, b in steps
+        ]
+        constant = density_constant(dim)
+        columns = []
+        for cosine, sine, weight in _nodes_of(count, bits):
+            previous = constant * weight * sine ** (dim - 2)
+            current = previous * cosine
+            column = [previous, current]
+            for a, b in steps:
+                previous, current = current, a * (cosine * current) - b * previous
+                column.append(current)
+            columns.append(column[: max_degree + 1])
+        rows = list(zip(*columns, strict=True))
+        return arb_mat(rows[0::2]), arb_mat(rows[1::2] or [[arb(0)] * len(columns)])

@@ -1,0 +1,107 @@
+"""Eigenvalues of a function that is known by its values only, in float64, with error estimates."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+from scipy.special import roots_legendre
+
+from kerneltheory.core import lower
+from kerneltheory.spectra.spectrum import Spectrum
+from kerneltheory.sphere.harmonics import multiplicity
+from kerneltheory.sphere.polynomials import gegenbauer_sequence
+
+FEWEST_NODES, MOST_NODES = 128, 2048
+# Where the density is below this share of its largest value, it is left out.
+NEGLIGIBLE = 1e-40
+EPS = float(np.finfo(np.float64).eps)
+
+
+def black_box_spectrum(h: Callable[[Any], Any], dim: int, max_degree: int) -> Spectrum:
+    r"""Eigenvalues of h on S^{d-1} by Gauss-Legendre quadrature in the angle.
+
+    Errors are absolute: an eigenvalue far below h(1) cannot be resolved by values of h that are
+    rounded. `errors` of the result estimates them, as twice the change from half as many nodes and
+    the rounding of each term. What is smaller than its error is noise, which `tail` does not count.
+
+    Args:
+        h: takes an array of cosines, shape (n,), and returns h of each.
+        dim: d >= 2.
+        max_degree: the highest degree.
+
+    Raises:
+        TypeError: if h does not return real numbers.
+        ValueError: if h returns another shape or what is not finite.
+    """
+    count = max(FEWEST_NODES, 2 ** int(np.ceil(np.log2(2 * max_degree + 2))))
+    coarse, _ = _projections(h, dim, max_degree, count // 2)
+    while True:
+        fine, rounding = _projections(h, dim, max_degree, count)
+        change = np.abs(fine - coarse)
+        if count >= max(MOST_NODES, 4 * max_degree) or np.all(change <= rounding):
+            break
+        coarse, count = fine, 2 * count
+    with ctx.workprec(128):
+        exact = [arb(multiplicity(dim, k)) for k in range(max_degree + 1)]
+        counts, log_counts = (
+            np.array(list(map(lower.to_float, row))) for row in (exact, [n.log() for n in exact])
+        )
+    with np.errstate(divide="ignore"):
+        logs = np.stack([np.log(np.abs(fine)), log_counts])
+    at_one = float(_values(h, np.ones(1))[0])
+    errors = 2 * (change + rounding)
+    masses = np.sign(fine) * np.exp(logs.sum(axis=0))
+    tail = at_one - float(np.sum(masses[np.abs(fine) > errors]))
+    return Spectrum(
+        fine,
+        counts,
+        tail=tail if np.any(fine < 0) else max(tail, 0.0),
+        dim=dim,
+        method=f"Gauss-Legendre quadrature in the angle in float64, {count} nodes",
+        logarithms=None if np.isfinite(counts).all() else logs,
+        errors=errors,
+        domain="sphere",
+    )
+
+
+def _projections(
+    h: Callable[[Any], Any], dim: int, max_degree: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """E[h P_k] for every degree, and what rounding may have done to it."""
+    cosines, weights = _rule(dim, count)
+    weighted = weights * _values(h, cosines)
+    rows = np.stack(list(gegenbauer_sequence(dim, cosines, max_degree)))
+    rounding = EPS * (4 + np.arange(max_degree + 1)) * (np.abs(rows) @ np.abs(weighted))
+    return rows @ weighted, rounding
+
+
+@functools.lru_cache(maxsize=32)
+def _rule(dim: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and weights that sum to one, where the density is not negligible."""
+    low = np.arcsin(NEGLIGIBLE ** (1 / (dim - 2))) if dim > 2 else 0.0
+    nodes, weights = roots_legendre(count)
+    # From the equator: the density is a power of up to d, and its base is close to one.
+    cosines = np.sin((np.pi / 2 - low) * nodes)
+    density = weights * np.exp((dim - 2) / 2 * np.log1p(-(cosines**2)))
+    return cosines, density / density.sum()
+
+
+def _values(h: Callable[[Any], Any], cosines: np.ndarray) -> np.ndarray:
+    """The values of h, checked."""
+    values = np.asarray(h(cosines))
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"kernel must return real numbers, got an array of {values.dtype}")
+    if values.shape != cosines.shape:
+        raise ValueError(
+            f"kernel must return an array of the shape of its cosines {cosines.shape}, got shape "
+            f"{values.shape}"
+        )
+    if not np.isfinite(values).all():
+        first = int(np.argmin(np.isfinite(values)))
+        value, where = values[first], cosines[first]
+        raise ValueError(
+            f"kernel must return finite numbers, got {value} at the cosine {where:.17g}"
+        )
+    return values.astype(np.float64)
