@@ -29,6 +29,8 @@ from kerneltheory.sphere.harmonics import multiplicity
 
 MAX_ATTEMPTS = 8
 PROBED_TERMS = 48
+# Of Taylor coefficients: what falls at least so fast is summed rather than integrated.
+FAST_RATIO = 0.85
 # Of logarithms: beyond, floats are denormal, zero or infinite.
 LOG_RANGE = 700.0
 FLOAT_DIGITS = 17
@@ -216,7 +218,7 @@ def _routes(kernel: Kernel, dim: int) -> list[tuple[str, Route]]:
         "adaptive quadrature in the angle",
         functools.partial(_to_relative_accuracy, by_panels),
     )
-    if dim > LARGE_DIM or is_entire(kernel):
+    if dim > LARGE_DIM or is_entire(kernel) or _falls_geometrically(kernel):
         return [series, angle, panels]
     return [angle, panels, series]
 
@@ -256,16 +258,29 @@ def _mass_exponent(kernel: Kernel, max_degree: int) -> float:
     """
     slowly = math.log10(float(kernel.ball_at_one().abs_upper()) or 1.0)
     slowly -= 3 * math.log10(max_degree + 2)
+    slope = _log10_slope(kernel)
+    if slope is None:
+        return slowly
+    return min(slowly, slowly / 2 + 1.5 * slope * max_degree)
+
+
+def _falls_geometrically(kernel: Kernel) -> bool:
+    """Whether the power series of a positive definite kernel converges well beyond t = 1."""
+    slope = _log10_slope(kernel) if kernel.positive_definite else None
+    return slope is not None and slope < math.log10(FAST_RATIO)
+
+
+def _log10_slope(kernel: Kernel) -> float | None:
+    """Of the first Taylor coefficients against n; None where they vanish or are not known."""
     try:
         coefficients = np.abs(kernel.taylor_coefficients(PROBED_TERMS))
     except KernelTheoryError:
-        return slowly
+        return None
     pairs = np.maximum(coefficients[::2], coefficients[1::2])
-    if not pairs[-1] > 0 or max_degree < PROBED_TERMS:
-        return slowly
+    if not pairs[-1] > 0:
+        return None
     middle, last = np.log10(pairs[[len(pairs) // 2, -1]])
-    slope = 1.5 * (last - middle) / (PROBED_TERMS / 2)
-    return min(slowly, last + slope * (max_degree - PROBED_TERMS))
+    return float(2 * (last - middle) / PROBED_TERMS)
 
 
 def _extrapolated(balls: Sequence[arb]) -> int:

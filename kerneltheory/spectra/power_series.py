@@ -137,7 +137,9 @@ class _Rest:
             bounds.append(self.unit * (1 + (j + 1) / (power - 1)))
         if not bounds:
             return arb("inf")
-        return arb((weight * functools.reduce(arb.min, bounds)).abs_upper())
+        # Of the upper ends: the minimum of balls would be as wide as the widest.
+        least = functools.reduce(arb.min, (arb(bound.abs_upper()) for bound in bounds))
+        return arb((weight * least).abs_upper())
 
 
 def is_entire(kernel: Kernel) -> bool:
