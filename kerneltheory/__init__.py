@@ -86,9 +86,13 @@ if TYPE_CHECKING:
     from kerneltheory.learning.high_order import high_order_curve
     from kerneltheory.learning.subsets import subset_learning_curve
     from kerneltheory.regression.ridge import KernelRidge
-    from kerneltheory.spectra.empirical import empirical_spectrum
-    from kerneltheory.spectra.enclosure import certified_spectrum, spectrum
+    from kerneltheory.spectra.decomposition import decompose, decompose_zonal
+    from kerneltheory.spectra.domains import certified_spectrum, spectrum
+    from kerneltheory.spectra.empirical import empirical_spectrum, sampling_bias
+    from kerneltheory.spectra.plots import plot_spectra
+    from kerneltheory.spectra.power_law import power_law_spectrum, power_law_target
     from kerneltheory.spectra.spectrum import Spectrum, Target
+    from kerneltheory.sphere.basis import harmonic_basis, zonal_harmonic
 
 __version__ = "0.1.0"
 
@@ -111,6 +115,8 @@ __all__ = [
     "cos",
     "cosine",
     "covariance_dual",
+    "decompose",
+    "decompose_zonal",
     "derive_dual",
     "dot_product_kernel",
     "dual",
@@ -124,6 +130,7 @@ __all__ = [
     "gaussian",
     "gelu",
     "hard_tanh",
+    "harmonic_basis",
     "hermite",
     "hermite_coefficients",
     "high_order_curve",
@@ -133,10 +140,14 @@ __all__ = [
     "monomial",
     "nngp",
     "ntk",
+    "plot_spectra",
     "polynomial",
+    "power_law_spectrum",
+    "power_law_target",
     "rbf_feature",
     "rectified_monomial",
     "relu",
+    "sampling_bias",
     "scaled_erf",
     "selu",
     "sigmoid",
@@ -154,6 +165,7 @@ __all__ = [
     "swish",
     "tanh",
     "two_slope",
+    "zonal_harmonic",
 ]
 
 _NAMES_OF = {
@@ -213,9 +225,13 @@ _NAMES_OF = {
     "learning.high_order": ("high_order_curve",),
     "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),
-    "spectra.empirical": ("empirical_spectrum",),
-    "spectra.enclosure": ("certified_spectrum", "spectrum"),
+    "spectra.decomposition": ("decompose", "decompose_zonal"),
+    "spectra.empirical": ("empirical_spectrum", "sampling_bias"),
+    "spectra.domains": ("certified_spectrum", "spectrum"),
+    "spectra.plots": ("plot_spectra",),
+    "spectra.power_law": ("power_law_spectrum", "power_law_target"),
     "spectra.spectrum": ("Spectrum", "Target"),
+    "sphere.basis": ("harmonic_basis", "zonal_harmonic"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 

@@ -17,8 +17,8 @@ from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.learning.high_order import high_order_curve
 from kerneltheory.learning.subsets import subset_learning_curve
+from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.empirical import Measured, empirical_spectrum
-from kerneltheory.spectra.enclosure import spectrum
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import cumulative_multiplicity
 

@@ -28,7 +28,7 @@ from kerneltheory.kernels.base import Kernel, check_kernel
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import effective_ridge, truncation_share
 from kerneltheory.regression.factor import scalar_ridge
-from kerneltheory.spectra.enclosure import spectrum
+from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 MAX_DEGREE = 24

@@ -45,8 +45,9 @@ def by_power_series(
         PrecisionError: if the series converges too slowly, or too little is known of its rest.
     """
     count = max_degree + 64
-    if not is_entire(kernel):
-        count = max(count, _terms_to_begin_with(dim, max_degree, digits))
+    slowest = _terms_to_begin_with(dim, max_degree, digits)
+    if not is_entire(kernel) and slowest < MOST_TERMS:
+        count = max(count, slowest)
     bits = math.ceil(digits * math.log2(10)) + 64
     while count <= MOST_TERMS and bits <= MOST_BITS:
         sums, rests = _sums_and_rests(kernel, dim, max_degree, count, bits)

@@ -222,19 +222,22 @@ class Spectrum(ArrayRecord):
             },
         )
 
-    def plot(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
-        r"""Draw $N_k \lambda_k$ against the degree on a logarithmic axis and return the axes.
+    def plot(
+        self, ax: "Axes | None" = None, law: Callable[[Any], Any] | None = None, **style: Any
+    ) -> "Axes":
+        r"""Draw $N_k \lambda_k$ and $\lambda_k$ against the degree; as `kt.plot_spectra` does many.
 
-        Vanishing levels are left out, as they have no place on a logarithmic axis.
+        Args:
+            ax: axes to draw in; a new figure if None.
+            law: $\lambda_k$ as a function of an array of degrees, drawn as a dashed line.
+            style: passed on to matplotlib.
+
+        Returns:
+            The axes.
         """
-        import matplotlib.pyplot as plt
+        from kerneltheory.spectra.plots import plot_spectrum  # as late as matplotlib itself
 
-        axes = plt.subplots()[1] if ax is None else ax
-        masses = np.asarray(self.level_masses)
-        axes.semilogy(self.degrees[masses > 0], masses[masses > 0], **{"marker": "o"} | style)
-        axes.set_xlabel("degree $k$")
-        axes.set_ylabel(r"$N_k \lambda_k$")
-        return axes
+        return plot_spectrum(self, ax, law=law, **style)
 
 
 class DegreePowers(Mapping[int, Any]):

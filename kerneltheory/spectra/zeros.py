@@ -6,36 +6,53 @@ import sympy
 
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.kernels.base import Kernel, T
-from kerneltheory.kernels.kernel import NetworkKernel
+from kerneltheory.kernels.kernel import DotProductKernel, NetworkKernel
 
 
-def proved_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
-    """Degrees whose eigenvalue is zero, by proof.
+def vanishing_degrees(kernel: Kernel, max_degree: int) -> set[int]:
+    """Degrees up to max_degree whose eigenvalue is zero, wherever t^n has the degrees n, n - 2, ...
 
     If h(t) - h(-t) is a polynomial of degree p, all odd degrees above p vanish (bias-free relu
     with one hidden layer); likewise for even ones. An odd activation without bias makes an odd
-    kernel, layer by layer. A polynomial's eigenvalues are rational numbers.
+    kernel, layer by layer.
+
+    Examples:
+        >>> from kerneltheory.kernels.kernel import dot_product_kernel
+        >>> vanishing_degrees(dot_product_kernel(sympy.cosh(T) + T), 6)
+        {3, 5}
     """
-    zeros: set[int] = set()
     if isinstance(kernel, NetworkKernel) and kernel.depth > 1:
         if kernel.bias_variance == 0 and kernel.activation.parity:
             wrong = 1 if kernel.activation.parity == 1 else 0
-            zeros = set(range(wrong, max_degree + 1, 2))
-        return zeros
+            return set(range(wrong, max_degree + 1, 2))
+        return set()
     try:
         h: Any = kernel.formula.rhs
     except KernelTheoryError:  # too large to write down
-        return zeros
+        return set()
     # asin(-t) is -asin(t) to sympy; acos(-t) stays as it is.
     h = h.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
+    zeros: set[int] = set()
     for parity, sign in ((0, 1), (1, -1)):
         part = sympy.expand(h + sign * h.subs(T, -T))
         if part.is_polynomial(T):
             order = sympy.Poly(part, T).degree() if part != 0 else -1
             zeros |= {k for k in range(max_degree + 1) if k % 2 == parity and k > order}
-    if h.is_polynomial(T):
-        zeros |= {k for k in range(max_degree + 1) if _polynomial_eigenvalue(h, dim, k) == 0}
     return zeros
+
+
+def polynomial_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
+    """Degrees whose eigenvalue on S^{d-1} is zero as a rational function of d, for polynomials.
+
+    Examples:
+        >>> from kerneltheory.kernels.kernel import dot_product_kernel
+        >>> polynomial_zeros(dot_product_kernel((3 * T**2 - 1) / 2), 3, 3)  # P_2
+        {0, 1, 3}
+    """
+    if not isinstance(kernel, DotProductKernel) or not kernel.expression.is_polynomial(T):
+        return set()
+    h = kernel.expression
+    return {k for k in range(max_degree + 1) if _polynomial_eigenvalue(h, dim, k) == 0}
 
 
 def _polynomial_eigenvalue(h: Any, dim: int, degree: int) -> Any:

@@ -12,7 +12,7 @@ from kerneltheory import cli
 from kerneltheory.experiments import headline
 from kerneltheory.experiments.headline_figure import draw
 from kerneltheory.learning.equivalent import learning_curve
-from kerneltheory.spectra.enclosure import spectrum
+from kerneltheory.spectra.domains import spectrum
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,7 +15,7 @@ from kerneltheory.experiments.statistics import TrialTable
 from kerneltheory.experiments.trial import DrawnTrial
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.learning.equivalent import learning_curve
-from kerneltheory.spectra.enclosure import spectrum
+from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
 from kerneltheory.sphere.polynomials import gegenbauer_sequence

@@ -9,7 +9,7 @@ from scipy.special import eval_legendre, gammaln, lpmv
 from kerneltheory.experiments.simulate import _problem
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial
 from kerneltheory.kernels.kernel import dot_product_kernel
-from kerneltheory.spectra.enclosure import spectrum
+from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
 from kerneltheory.sphere.polynomials import gegenbauer_sequence

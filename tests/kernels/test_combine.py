@@ -9,7 +9,7 @@ from flint import arb, ctx
 
 from kerneltheory.activations.catalogue import erf, relu
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
-from kerneltheory.spectra.enclosure import certified_spectrum, spectrum
+from kerneltheory.spectra.domains import certified_spectrum, spectrum
 
 t = sympy.Symbol("t")
 NTK = ntk(relu, 1, weight_variance=2)

@@ -13,7 +13,7 @@ from kerneltheory.activations.catalogue import absolute, erf, gelu, relu
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.kernels.combine import ComposedKernel
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
-from kerneltheory.spectra.enclosure import certified_spectrum
+from kerneltheory.spectra.domains import certified_spectrum
 
 t = sympy.Symbol("t")
 LAYER = nngp(relu, 1, weight_variance=2)

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from kerneltheory.activations.catalogue import relu
 from kerneltheory.core.errors import NotPositiveDefiniteError
 from kerneltheory.kernels.kernel import dot_product_kernel, ntk
-from kerneltheory.spectra.empirical import empirical_spectrum
+from kerneltheory.spectra.empirical import empirical_spectrum, sampling_bias
+from kerneltheory.spectra.spectrum import Spectrum
 
 EPS = np.finfo(float).eps
 # Small, so that LAPACK stays on one thread: the tests share cores with each other.
@@ -59,6 +60,44 @@ def test_eigenvalues_and_powers_are_the_moments_of_the_gram_matrix(digits):
         assert np.sum(values**exponent) == pytest.approx(np.trace(product), rel=bound)
         form = np.einsum("ij,ij->", labels, product @ labels) / ROWS
         assert power @ values**exponent == pytest.approx(form, rel=bound)
+
+
+def test_noise_in_the_labels_adds_its_share_to_every_power(digits, rng):
+    images, _ = digits
+    trials, variance = 4000, 0.25
+    noise = np.sqrt(variance) * rng.standard_normal((ROWS, trials))
+    power = empirical_spectrum(KERNEL, images, noise).target.powers(ROWS) / trials
+    # Each is a chi-square of `trials` degrees of freedom; 4.5 standard errors for 90 of them.
+    assert_allclose(power, variance / ROWS, rtol=4.5 * np.sqrt(2 / trials))
+
+
+def test_bias_of_two_levels_is_that_of_perturbation_theory():
+    # (lambda_k/n) N_l lambda_l/(lambda_k - lambda_l): 0.8 and -0.2 times 5/(n * 0.6), and the tail.
+    found = sampling_bias(Spectrum([0.8, 0.2], [1, 5], tail=3.0), 10**6)
+    expected = np.array([5 * 0.8 * 0.2 / 0.6 + 3, -0.8 * 0.2 / 0.6 + 3]) / 10**6
+    # The next order is the coupling over the square of the gap: (0.16/0.36) 6/2 parts in n.
+    assert_allclose(found, expected, rtol=4e-6)
+
+
+def test_bias_keeps_the_trace_and_is_bounded_where_levels_meet(rng):
+    values, counts = rng.uniform(0.1, 1, 40), rng.integers(1, 9, 40)
+    values[3] = values[7]
+    bias = sampling_bias(Spectrum(values, counts), 50)
+    # Masses move between levels; sampling changes the trace by nothing on average.
+    assert bias @ counts == pytest.approx(0, abs=40 * 9 * EPS)
+    # A level is not moved further than sqrt(2 N_l lambda_k lambda_l/n) by another.
+    assert np.all(np.abs(bias) <= np.sqrt(2 * counts * np.outer(values, values) / 50).sum(axis=1))
+    assert_array_equal(
+        sampling_bias(Spectrum([1.0, 1.0, 0.0], [2, 3, 4], tail=0.5), 10), [0.05, 0.05, 0]
+    )
+
+
+def test_measured_bias_is_that_of_its_own_spectrum(digits):
+    measured = empirical_spectrum(KERNEL, *digits)
+    assert_array_equal(measured.bias, sampling_bias(measured.spectrum, ROWS))
+    assert measured.bias[0] > 0
+    with pytest.raises(ValueError, match="n must be an integer of at least 1"):
+        sampling_bias(measured.spectrum, 0)
 
 
 def test_several_outputs_add_their_powers(digits):

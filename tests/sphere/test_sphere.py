@@ -1,17 +1,26 @@
 """Multiplicities, P_k, quadrature and sampling against other definitions of each."""
 
+import math
 from fractions import Fraction
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
 import sympy
+from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import eval_gegenbauer, sph_harm_y
 
 from kerneltheory.sphere.harmonics import cumulative_multiplicity, multiplicity
-from kerneltheory.sphere.polynomials import gegenbauer, gegenbauer_sequence, power_coefficients
+from kerneltheory.sphere.polynomials import (
+    gegenbauer,
+    gegenbauer_sequence,
+    log_gegenbauer,
+    orthonormal_sequence,
+)
 from kerneltheory.sphere.quadrature import cosine_quadrature
 from kerneltheory.sphere.sampling import uniform_sphere
 
@@ -55,6 +64,9 @@ def test_cumulative_multiplicity_is_the_closed_form(dim, degree):
         (lambda: cumulative_multiplicity(1, 1), ValueError, "dim must be"),
         (lambda: gegenbauer(1, 1, 0.5), ValueError, "dim must be"),
         (lambda: gegenbauer(3, -1, 0.5), ValueError, "degree must be"),
+        (lambda: gegenbauer(3, 2, [0.5, np.nan]), ValueError, "t must be finite"),
+        (lambda: log_gegenbauer(3, 2, np.nan), ValueError, "t must be finite"),
+        (lambda: log_gegenbauer(1, 2, 0.5), ValueError, "dim must be"),
         (lambda: cosine_quadrature(3, 0), ValueError, "count must be"),
         (lambda: uniform_sphere(np.random.default_rng(0), 1, 1), ValueError, "dim must be"),
     ],
@@ -154,10 +166,70 @@ def test_samples_follow_the_generator():
     np.testing.assert_array_equal(first, second)
 
 
-@given(st.integers(2, 12), st.lists(st.fractions(max_denominator=9), min_size=1, max_size=8))
-def test_power_coefficients_give_the_same_function(dim, weights):
-    coefficients = power_coefficients(dim, weights)
-    point = Fraction(2, 7)
-    polynomials = list(gegenbauer_sequence(dim, point, len(weights) - 1, Fraction))
-    direct = sum(w * p for w, p in zip(weights, polynomials, strict=False))
-    assert sum(c * point**n for n, c in enumerate(coefficients)) == direct
+def exact_values(dim, t, degrees):
+    """P_k(t) for k < degrees as balls with hundreds of digits."""
+    return list(
+        gegenbauer_sequence(dim, arb(float(t)), degrees, lambda f: arb(f.numerator) / f.denominator)
+    )
+
+
+@pytest.mark.parametrize("dim", [2, 3, 30, 344, 10**6])
+def test_floats_are_right_up_to_degree_200_in_any_dimension(dim, rng):
+    top, eps = 200, np.finfo(float).eps
+    t = np.concatenate([rng.uniform(-1, 1, 4), rng.uniform(-1, 1, 4) * np.sqrt(2 / dim)])
+    plain = np.array(list(gegenbauer_sequence(dim, t, top)))
+    with np.errstate(over="ignore", invalid="ignore"):  # sqrt(N) P_200 is beyond 10^308 at some
+        normed = np.array(list(orthonormal_sequence(dim, t, top)))
+    signs, logs = log_gegenbauer(dim, top, t)
+    with ctx.workprec(2000):
+        roots = [arb(multiplicity(dim, k)).sqrt() for k in range(top + 1)]
+        for i, cosine in enumerate(t):
+            truth = exact_values(dim, cosine, top)
+            scaled = np.array([float(r * p) for r, p in zip(roots, truth, strict=True)])
+            # Rounding grows with the degree; relative to the neighbours, as P_k has zeros.
+            size = np.maximum(np.abs(scaled), np.abs(np.roll(scaled, 1)))
+            degrees = np.arange(top + 1) + 1
+            for k in range(top + 1):
+                assert abs(float(arb(float(plain[k, i])) - truth[k])) < 2 * (k + 1) * eps
+            near = 100 / np.sqrt(1 - cosine**2) if dim < 5 else 8
+            finite = np.maximum.accumulate(size) < 1e300
+            error = np.abs(normed[finite, i] - scaled[finite])
+            assert np.all(error <= (near * degrees * eps * size)[finite])
+            assert signs[i] == (1 if truth[top] > 0 else -1)
+            condition = float(max(abs(truth[-1]), abs(truth[-2])) / abs(truth[-1]))
+            error = float(abs(arb(float(logs[i])) - abs(truth[top]).log()))
+            assert error < (8 * condition * (top + 1) + abs(logs[i])) * eps
+
+
+def test_logarithms_go_where_floats_underflow():
+    # P_k(0) = (-1)^{k/2} (1/2)_{k/2} / ((d-1)/2)_{k/2} for even k (DLMF 18.6.1).
+    dim, degree = 10**6, 120
+    sign, logarithm = log_gegenbauer(dim, degree, 0.0)
+    half = degree // 2
+    ratios = [math.log((0.5 + j) / ((dim - 1) / 2 + j)) for j in range(half)]
+    assert sign == (-1) ** half
+    assert logarithm == pytest.approx(math.fsum(ratios), rel=1e-15)
+    assert gegenbauer(dim, degree, np.array(0.0)) == 0.0 or logarithm > -745
+    assert log_gegenbauer(5, 3, 0.0) == (0.0, -np.inf)
+    assert log_gegenbauer(5, 0, 0.3) == (1.0, 0.0)
+
+
+def test_logarithms_in_jax_are_those_of_numpy():
+    t = np.linspace(-1, 1, 7)
+    expected = log_gegenbauer(50, 11, t)
+    found = jax.jit(lambda x: log_gegenbauer(50, 11, x))(jnp.asarray(t, jnp.float32))
+    assert found.logarithm.dtype == jnp.float32
+    # t = 1/3 rounded to 24 bits, whose relative error P_11 magnifies up to 11^2 times.
+    np.testing.assert_allclose(
+        found.sign * np.exp(found.logarithm), expected.sign * np.exp(expected.logarithm),
+        rtol=200 * 2**-24, atol=1e-30,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dim", [2, 1000, 10**6])
+def test_quadrature_has_many_nodes_in_high_dimension(dim):
+    t, w = cosine_quadrature(dim, 600)
+    assert np.isfinite(t).all()
+    assert w.sum() == pytest.approx(1, rel=1e-14)
+    assert w @ t**2 == pytest.approx(1 / dim, rel=1e-12)
+    assert w @ t**4 == pytest.approx(3 / (dim * (dim + 2)), rel=1e-12)

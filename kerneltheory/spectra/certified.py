@@ -1,0 +1,93 @@
+"""The record of certified eigenvalues, in any domain."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+
+from kerneltheory.core import lower
+from kerneltheory.core.display import html_table
+from kerneltheory.spectra.spectrum import Spectrum
+
+# Eigenvalues, exact multiplicities, what the levels left out add up to, and the method.
+Levels = tuple[tuple[arb, ...], tuple[int, ...], arb, str]
+# Of logarithms: beyond, floats are denormal, zero or infinite.
+LOG_RANGE = 700.0
+
+
+@dataclass(frozen=True)
+class CertifiedSpectrum:
+    """Balls that contain the eigenvalues of a kernel, level by level.
+
+    Attributes:
+        eigenvalues: one ball for each degree; an exact zero where a proof was found.
+        multiplicities: of each level, exact.
+        tail: ball around what the levels left out add up to, h(1) - sum N lambda on the sphere.
+        dim: d.
+        digits: the relative accuracy of every ball that is not an exact zero.
+        method: how they were enclosed.
+        domain: where the inputs are.
+    """
+
+    eigenvalues: tuple[arb, ...]
+    multiplicities: tuple[int, ...]
+    tail: arb
+    dim: int
+    digits: int
+    method: str
+    domain: str = "sphere"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the balls as exact integers."""
+        balls = tuple(map(lower.ball_to_integers, (*self.eigenvalues, self.tail)))
+        others = self.multiplicities, self.dim, self.digits, self.method, self.domain
+        return _restore, (balls, *others)
+
+    def round(self) -> Spectrum:
+        """The float64 Spectrum of the midpoints, with logarithms where floats do not hold them."""
+        with ctx.workprec(128):
+            logs = np.array(
+                [
+                    [-np.inf if ball.is_zero() else lower.to_float(abs(ball).log()) for ball in row]
+                    for row in (self.eigenvalues, map(arb, self.multiplicities))
+                ]
+            )
+        extremes = np.abs(logs[np.isfinite(logs)]).max(initial=0.0)
+        negative = any(ball < 0 for ball in self.eigenvalues)
+        tail = lower.to_float(self.tail)
+        return Spectrum(
+            np.array([lower.to_float(ball) for ball in self.eigenvalues]),
+            np.array([lower.to_float(arb(count)) for count in self.multiplicities]),
+            tail=tail if negative else max(tail, 0.0),
+            dim=self.dim,
+            method=f"{self.method}, certified",
+            relative_error=10.0**-self.digits + np.finfo(float).eps,
+            logarithms=logs if extremes > LOG_RANGE else None,
+            domain=self.domain,
+        )
+
+    def _repr_html_(self) -> str:
+        title = f"Eigenvalues, domain {self.domain}, dim = {self.dim}, to {self.digits} digits"
+        pairs = zip(self.multiplicities, self.eigenvalues, strict=True)
+        rows = [
+            (str(degree), str(count), ball.str(self.digits))
+            for degree, (count, ball) in enumerate(pairs)
+        ]
+        above = (f"above {len(rows) - 1}", "", f"{self.tail.str(self.digits)} in all")
+        return html_table(title, ("degree", "multiplicity", "eigenvalue"), [*rows, above])
+
+    def __str__(self) -> str:
+        rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
+        for degree, (count, ball) in enumerate(
+            zip(self.multiplicities, self.eigenvalues, strict=True)
+        ):
+            rows.append(f"{degree:>6}  {count:>14}  {ball.str(self.digits)}")
+        return "\n".join(rows)
+
+    __repr__ = __str__
+
+
+def _restore(balls: tuple[Any, ...], *others: Any) -> CertifiedSpectrum:
+    *eigenvalues, tail = map(lower.ball_from_integers, balls)
+    return CertifiedSpectrum(tuple(eigenvalues), others[0], tail, *others[1:])
