@@ -79,14 +79,14 @@ def _rule_for(
 ) -> tuple[int, Fraction, arb]:
     """The number of nodes for a target -log(error), the ellipse, and the integrand's bound on it.
 
-    The best ellipse if h were constant is tried first, then narrower ones.
+    The best ellipse if h were constant is tried first, then ever narrower ones.
     """
     if not all(kernel.enclose_at_angle(acb(pole)).is_finite() for pole in (arb(0), arb.pi())):
         raise PrecisionError(f"{kernel} is not proved to be analytic at a pole, in the angle")
     widest = WIDEST.get(kernel.layers, WIDEST_OF_DEEP)
     ellipses = [rho for rho in ELLIPSES if rho <= widest]
     costs = [_nodes(rho, dim, max_degree, target, 0.0) for rho in ellipses]
-    for rho in ellipses[costs.index(min(costs)) :]:
+    for rho in ellipses[costs.index(min(costs)) :: 2]:
         largest = largest_value(kernel, rho)
         if largest is None:
             continue

@@ -9,7 +9,7 @@ from flint import acb, arb, ctx
 from kerneltheory.core.enclose import interval
 
 COVER_BITS = 80
-MAX_BALLS = 3000
+MAX_BALLS = 2000
 PROBES = 8
 # Of the region's height: a ball so small that h is not finite on holds a singularity.
 SMALLEST = 2.0**-9

@@ -26,7 +26,7 @@ from kerneltheory.sphere.harmonics import multiplicity
 MAX_ATTEMPTS = 8
 PROBED_TERMS = 48
 # Of Taylor coefficients: what falls at least so fast is summed rather than integrated.
-FAST_RATIO = 0.85
+FAST_RATIO = 0.93
 # Above it a few hundred Taylor coefficients serve 200 degrees; below it a rule in the angle is
 # faster, unless they fall fast.
 LARGE_DIM = 300

@@ -7,6 +7,7 @@ import sympy
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.kernels.base import Kernel, T
 from kerneltheory.kernels.kernel import DotProductKernel, NetworkKernel
+from kerneltheory.kernels.maps import is_series
 
 
 def vanishing_degrees(kernel: Kernel, max_degree: int) -> set[int]:
@@ -21,11 +22,12 @@ def vanishing_degrees(kernel: Kernel, max_degree: int) -> set[int]:
         >>> vanishing_degrees(dot_product_kernel(sympy.cosh(T) + T), 6)
         {3, 5}
     """
-    if isinstance(kernel, NetworkKernel) and kernel.depth > 1:
+    if isinstance(kernel, NetworkKernel):
         if kernel.bias_variance == 0 and kernel.activation.parity:
             wrong = 1 if kernel.activation.parity == 1 else 0
             return set(range(wrong, max_degree + 1, 2))
-        return set()
+        if kernel.depth > 1 or is_series(kernel.activation):
+            return set()
     try:
         h: Any = kernel.formula.rhs
     except KernelTheoryError:  # too large to write down
