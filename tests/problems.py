@@ -1,5 +1,6 @@
 """Known exact answers, each with its reference, in mpmath at the precision that is set there."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,21 +71,24 @@ KNOWN_DUALS = (
 )
 
 
+_gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)
+
+
 def gaussian_expectation(phi, q1: float, q2: float, k: float) -> tuple[float, float]:
     """E[phi(u) phi(v)] by quadrature in polar coordinates, and how far a coarser rule is from it.
 
     Kinks and jumps at 0 lie on four rays, between which the integrand is smooth.
     """
-    c = k / np.sqrt(q1 * q2)
+    c = np.clip(k / np.sqrt(q1 * q2), -1, 1)
     ray = np.arctan2(-c, np.sqrt(1 - c * c)) % np.pi
     rays = np.sort([np.pi / 2, 3 * np.pi / 2, ray, ray + np.pi])
     rays = np.append(rays, rays[0] + 2 * np.pi)
 
     def rule(radial: int, angular: int) -> float:
-        nodes, weights = np.polynomial.legendre.leggauss(radial)
+        nodes, weights = _gauss_legendre(radial)
         # Beyond r = 13 the Gaussian leaves exp(-84), below the rounding of what is compared.
         r, wr = 6.5 * (nodes[:, None] + 1), 6.5 * weights[:, None]
-        nodes, weights = np.polynomial.legendre.leggauss(angular)
+        nodes, weights = _gauss_legendre(angular)
         total = 0.0
         for low, high in itertools.pairwise(rays):
             angle = (low + high) / 2 + (high - low) / 2 * nodes

@@ -13,18 +13,20 @@ import kerneltheory
 from kerneltheory import cli, registry
 from kerneltheory.activations.catalogue import CATALOGUE, erf, relu
 from kerneltheory.activations.derive import derive_dual
+from kerneltheory.activations.derive_coefficients import N
 from kerneltheory.activations.duals import RHO, covariance_dual, dual, dual_class
 from kerneltheory.activations.gaussian import K12, Q1, Q2
+from kerneltheory.activations.hermite import hermite_coefficients
 from kerneltheory.activations.series import HermiteSeries
+from kerneltheory.core import normal
 from kerneltheory.core.derivation import Derivation, Identity, Step
 from kerneltheory.core.formula import Formula
-from kerneltheory.core.prove import is_zero
 from kerneltheory.registry import stated_derivations
 
 
 @functools.cache
-def stated_results() -> frozenset[Formula]:
-    return frozenset(make().result for make in stated_derivations())
+def stated_results() -> tuple[Formula | HermiteSeries, ...]:
+    return tuple(make().result for make in stated_derivations())
 
 
 def modules() -> Iterable[types.ModuleType]:
@@ -70,21 +72,41 @@ def test_a_formula_without_a_derivation_is_found():
 
 @pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
 def test_duals_of_the_catalogue_are_derived(phi):
-    """T is the result of a derivation; T' is its derivative and the dual its value at q = 1."""
-    result = covariance_dual(phi)
-    assert result in stated_results()
-    if isinstance(result, HermiteSeries):
-        assert dual(phi) == HermiteSeries(phi, unit=True)
-        return
-    # Of distribution functions, T' is a step of the derivation itself, with its own certificate.
-    elementary = dual_class(phi).name == "elementary"
-    for order in (0, 1) if elementary else (0,):
-        at_unit_variance = sympy.diff(result.rhs, K12, order).subs({Q1: 1, Q2: 1, K12: RHO})
-        assert is_zero(dual(phi, order).rhs - at_unit_variance)
+    """T, T' and T'' are results of derivations, and the duals their values at q = 1."""
+    for order in range(3):
+        result = covariance_dual(phi, order)
+        assert result in stated_results()
+        if isinstance(result, HermiteSeries):
+            assert dual(phi, order) == HermiteSeries(phi, order, unit=True)
+        else:
+            assert dual(phi, order).rhs == result.rhs.subs({Q1: 1, Q2: 1, K12: RHO})
+
+
+def test_closed_forms_of_hermite_coefficients_are_derived():
+    closed = [phi for phi in CATALOGUE if dual_class(phi).name == "elementary"]
+    stated = {result.name: result for result in stated_results()}
+    for phi in closed:
+        assert f"Hermite coefficients of {phi.name}" in stated
+    assert stated["Hermite coefficients of erf"].rhs == hermite_coefficients(erf, N)
+
+
+def test_every_rule_of_the_normal_distribution_is_derived():
+    """Whatever class of `core.normal` states its derivatives, all of them are results."""
+    arguments = sympy.symbols("h k rho", real=True)
+    rules = [
+        (function, index)
+        for function in vars(normal).values()
+        if isinstance(function, type) and "fdiff" in vars(function)
+        for index in range(1, 1 + max(function.nargs))
+    ]
+    assert len(rules) == 10
+    for function, index in rules:
+        named = function(*arguments[: max(function.nargs)])
+        assert named.fdiff(index) in [getattr(result, "rhs", None) for result in stated_results()]
 
 
 def test_every_derivation_is_stated_once():
-    results = [make().result for make in stated_derivations()]
+    results = stated_results()
     assert len({result.name for result in results}) == len(results)
     assert all(result.reference for result in results)
 

@@ -57,7 +57,8 @@ def activation(expression: Any, name: str | None = None) -> Activation:
     """An activation from any real sympy expression in one symbol.
 
     Args:
-        expression: an `Activation`, or a sympy expression with one free symbol.
+        expression: an `Activation`, or a sympy expression with one free symbol. A float in it
+            means the rational number that it is.
         name: a short name; the expression's text if none is given.
 
     Raises:
@@ -83,8 +84,25 @@ def activation(expression: Any, name: str | None = None) -> Activation:
             "substitute numbers for its parameters"
         )
     expression = expression.subs(symbols[0], X)
-    _check_real(expression)
-    return Activation(name or str(expression), expression)
+    known = _in_known_functions(expression)
+    _check_real(known)
+    return Activation(name or str(expression), known)
+
+
+def _in_known_functions(expression: Any) -> Any:
+    """The same function in those that derivations understand, its floats exact.
+
+    A float means the rational number that it is, as it does where a factory takes one.
+    """
+    expression = expression.replace(
+        lambda node: node.is_Float and node.is_finite, lambda node: sympy.Rational(node)
+    )
+    expression = expression.replace(sympy.erfc, lambda u: 1 - sympy.erf(u))
+    expression = expression.replace(sympy.sech, lambda u: 1 / sympy.cosh(u))
+    return expression.replace(
+        lambda node: node.is_Pow and node.base.is_positive and not node.exp.is_number,
+        lambda node: sympy.exp(node.exp * sympy.log(node.base)),
+    )
 
 
 # Points of both signs, at which no kink is likely.
@@ -98,7 +116,10 @@ def _check_real(expression: sympy.Expr) -> None:
         ValueError: naming the point.
     """
     for point in _SAMPLES:
-        value: Any = expression.subs(X, point)
+        try:
+            value: Any = expression.subs(X, point)
+        except ValueError:  # a maximum of numbers so close that they are not told apart
+            continue
         if value.is_real is False or value.has(sympy.zoo, sympy.nan):
             raise ValueError(
                 f"phi must be real on the real line, got {expression}, which is {value} at "

@@ -265,3 +265,5 @@ CATALOGUE = (
     softsign,
     arctan,
 )
+# Those whose dual is elementary.
+ELEMENTARY = CATALOGUE[: CATALOGUE.index(hard_tanh)]

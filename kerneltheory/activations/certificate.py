@@ -24,6 +24,8 @@ SEED = 20
 # Of a series: the coefficients that are checked one by one, and the terms at the ends.
 STEIN = 8
 TERMS_AT_ENDS = 64
+# Derivatives of a dual that are certified by the same coefficients.
+SHARED = 2
 # Degrees n at which a derivative of phi is compared with phi.
 DEGREES = 6
 
@@ -62,7 +64,7 @@ class HermiteCertificate(Evidence):
         except ValueError as error:
             raise DerivationError(f"{place} the formula is not a real number: {error}") from error
         names = "the formula gives", f"the {name} of {self.phi.name} gives"
-        _compare(found, expected, place, names, digits)
+        compare(found, expected, place, names, digits)
 
     def about(self) -> tuple[sympy.Expr, ...]:
         """The formula, whichever derivative it is."""
@@ -86,7 +88,7 @@ class HermiteCertificate(Evidence):
         self, q1: sympy.Rational, q2: sympy.Rational, k12: sympy.Rational, digits: int
     ) -> arb:
         """The derivative of the Hermite series at one point, as a ball."""
-        count = _series_length(digits) + 4 * self.derivative
+        count = series_length(digits) + 4 * max(self.derivative - SHARED, 0)
         with ctx.workdps(digits + 15):
             scale = arb(lower.to_fmpq(q1 * q2)).sqrt()
             c = arb(lower.to_fmpq(k12)) / scale
@@ -121,7 +123,7 @@ class DistributionalDerivative(Evidence):
         """Compare the coefficients of the first degrees, each with those of phi."""
         m = self.order
         # As many as the certificate of the result needs, so that one integration serves both.
-        count = max(_series_length(digits), DEGREES + m)
+        count = max(series_length(digits), DEGREES + m)
         coefficients, _ = certified_hermite_coefficients(self.phi, ONE, count, digits)
         moments = self._moments()
         with ctx.workdps(digits + 15):
@@ -130,7 +132,7 @@ class DistributionalDerivative(Evidence):
                 scale = arb(math.perm(n + m, m)).sqrt()
                 claim = f"E[he_n(z) f(z)] for f = {self.terms.expression} is"
                 names = claim, f"for the derivative {m} of {self.phi.name}"
-                _compare(found, scale * coefficients[n + m], f"at n = {n}", names, digits)
+                compare(found, scale * coefficients[n + m], f"at n = {n}", names, digits)
         return f"certified to {digits} digits"
 
     def about(self) -> tuple[sympy.Expr, ...]:
@@ -183,9 +185,12 @@ def times_power(terms: Terms, power: int) -> Terms:
     return Terms(smooth, singular)
 
 
-def _series_length(digits: int) -> int:
-    """How many terms of the series at c = 1/2 leave less than 10^(-digits - 4)."""
-    return math.ceil((digits + 4) / math.log10(2))
+def series_length(digits: int) -> int:
+    """How many terms of the series at c = 1/2 leave less than 10^(-digits - 4).
+
+    So many also of its first derivatives, which need more: one integration serves them all.
+    """
+    return math.ceil((digits + 4) / math.log10(2)) + 4 * SHARED
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,7 @@ class SeriesCertificate(Evidence):
                 left, right = arb(n).sqrt() * own[n], root * slopes[n - 1]
                 place = f"at n = {n} and q = {variance}"
                 names = f"sqrt(n) a_n of {self.phi.name} is", "that of its derivative"
-                _compare(left, right, place, names, digits)
+                compare(left, right, place, names, digits)
 
     def _end(self, variances: Any, end: int, digits: int) -> None:
         total = mehler_ball(self.phi, variances, arb(end), digits, 0, TERMS_AT_ENDS)
@@ -233,7 +238,7 @@ class SeriesCertificate(Evidence):
             )
 
 
-def _compare(found: arb, expected: arb, place: str, names: tuple[str, str], digits: int) -> None:
+def compare(found: arb, expected: arb, place: str, names: tuple[str, str], digits: int) -> None:
     """Two balls around one number: they must meet, and be narrow."""
     balls = f"{names[0]} {found.str(15)} and {names[1]} {expected.str(15)}"
     if not found.overlaps(expected):

@@ -26,7 +26,9 @@ from kerneltheory.activations.gaussian import K12, Q1, Q2
 from kerneltheory.activations.orthant import atoms
 from kerneltheory.activations.pieces import X, pieces
 from kerneltheory.activations.price import Chain, price_chain
+from kerneltheory.activations.series import differentiated
 from kerneltheory.activations.terms import marked_terms
+from kerneltheory.core import check
 from kerneltheory.core.derivation import Derivation, Evidence, Identity, Step
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
@@ -81,16 +83,18 @@ class SameFunction(Evidence):
         return self.left, self.right
 
 
-def derive_dual(phi: Any) -> Derivation:
-    """The derivation of `covariance_dual(phi)`, step by step, ready to be verified.
+def derive_dual(phi: Any, derivative: int = 0) -> Derivation:
+    """The derivation of `covariance_dual(phi, derivative)`, step by step, ready to be verified.
 
     Args:
         phi: an activation or a sympy expression in one symbol.
+        derivative: n, for the n-th derivative in k12.
 
     Returns:
         A Derivation whose result is the covariance dual. Its steps depend on the class of phi
         (`dual_class`): Price's theorem, Gaussian integral, boundary values and Cauchy's formula;
-        or moments of a truncated bivariate normal distribution; or Mehler's series.
+        or moments of a truncated bivariate normal distribution; or Mehler's series. A derivative
+        has one more by Price's theorem, each with a certificate of its own.
 
     Raises:
         DerivationError: if phi grows too fast.
@@ -101,6 +105,12 @@ def derive_dual(phi: Any) -> Derivation:
         certified to 10 digits
     """
     phi = activation(phi)
+    derivative = check.integer("derivative", derivative, minimum=0)
+    if derivative:
+        steps = (_price_of_series if dual_class(phi).name == "series" else _price_of_formula)(
+            phi, derivative
+        )
+        return Derivation((_definition(phi), *steps), covariance_dual(phi, derivative))
     kind = dual_class(phi)
     build = {"elementary": _elementary, "one-dimensional": _one_dimensional, "series": _series}
     return Derivation((_definition(phi), *build[kind.name](phi)), covariance_dual(phi))
@@ -131,13 +141,44 @@ def _one_dimensional(phi: Activation) -> list[Step]:
 
 
 def _series(phi: Activation) -> list[Step]:
+    reason = "Mehler's formula, a(n, q) the Hermite coefficients of phi"
+    return [Step(_equation(0, _mehler()), reason, SeriesCertificate(phi))]
+
+
+def _mehler() -> Any:
     n = sympy.Symbol("n", integer=True, nonnegative=True)
     a: Any = sympy.Function("a")
     terms = a(n, Q1) * a(n, Q2) * (K12 / sympy.sqrt(Q1 * Q2)) ** n
-    total: Any = sympy.Sum(terms, (n, 0, sympy.oo))
-    statement = _equation(0, total)
-    reason = "Mehler's formula, a(n, q) the Hermite coefficients of phi"
-    return [Step(statement, reason, SeriesCertificate(phi))]
+    return sympy.Sum(terms, (n, 0, sympy.oo))
+
+
+def _price_of_formula(phi: Activation, order: int) -> list[Step]:
+    """Each derivative is that of the one before: compared with the series of phi."""
+    return [
+        Step(
+            _equation(n, closed_dual(phi, n).rhs),
+            "Price's theorem",
+            HermiteCertificate(phi, closed_dual(phi, n), n),
+        )
+        for n in range(1, order + 1)
+    ]
+
+
+def _price_of_series(phi: Activation, order: int) -> list[Step]:
+    """The series of the last derivative of phi that is a function, whose coefficients are proved.
+
+    The certificate of each function compares its coefficients with those of the next one.
+    """
+    last, taken = differentiated(phi, order)
+    steps = []
+    for n in range(taken):
+        before, _ = differentiated(phi, n)
+        product: Any = expected_product(differentiated(phi, n + 1)[0].expression)
+        lemma = "Price's theorem; the next derivative of phi by Stein's lemma"
+        steps.append(Step(_equation(n + 1, product), lemma, SeriesCertificate(before)))
+    total = sympy.diff(_mehler(), (K12, order - taken)) if order > taken else _mehler()
+    reason = f"Mehler's formula, a(n, q) the Hermite coefficients of derivative {taken} of phi"
+    return [*steps, Step(_equation(order, total), reason, SeriesCertificate(last))]
 
 
 def _dual_symbol(order: int) -> sympy.Expr:
@@ -193,4 +234,6 @@ def _integral(chain: Chain, result: Formula) -> Step:
 
 
 # What `kerneltheory verify` and the tests verify.
-DERIVATIONS = tuple(functools.partial(derive_dual, phi) for phi in CATALOGUE)
+DERIVATIONS = tuple(
+    functools.partial(derive_dual, phi, order) for phi in CATALOGUE for order in range(3)
+)

@@ -18,7 +18,7 @@ from kerneltheory.core import lower
 from kerneltheory.core.errors import DerivationError
 
 _Y = sympy.Symbol("y", positive=True)
-_BOUNDED = {sympy.tanh: 1, sympy.erf: 1, sympy.sin: 1, sympy.cos: 1, sympy.atan: 2, sympy.erfc: 2}
+_BOUNDED = {sympy.tanh: 1, sympy.erf: 1, sympy.sin: 1, sympy.cos: 1, sympy.atan: 2}
 _SIZES_BITS = 64
 
 
@@ -73,7 +73,7 @@ def _bound(u: Any, phi: Activation) -> Growth:
     if u.is_Add or u.is_Mul:
         bounds = [_bound(part, phi) for part in u.args]
         return functools.reduce(lambda a, b: a + b if u.is_Add else a * b, bounds)
-    if type(u) in _BOUNDED and u.args[0].is_real:
+    if _is_bounded(u):
         return _constant(sympy.Integer(_BOUNDED[type(u)]))
     for form, rule in _RULES.items():
         if isinstance(u, form):
@@ -84,6 +84,10 @@ def _bound(u: Any, phi: Activation) -> Growth:
         f"no bound is known of how {phi.name} grows: its part {u.subs(_Y, sympy.Abs(X))} is none "
         "of the sums, products, powers, exponentials and bounded functions that are understood"
     )
+
+
+def _is_bounded(u: Any) -> bool:
+    return type(u) in _BOUNDED and bool(u.args[0].is_real)
 
 
 def _constant(number: Any) -> Growth:
@@ -100,7 +104,13 @@ def _power(u: Any, phi: Activation) -> Growth | None:
         bound = _bound(base, phi) + (Growth({}, arb(0)) if order.is_Integer else _constant(1))
         return functools.reduce(lambda a, b: a * b, [bound] * int(sympy.ceiling(order)))
     floor = _floor(base)
-    return None if floor is None else _constant(floor**order)
+    if floor is None:
+        part, below = (e.subs(_Y, sympy.Abs(X)) for e in (u, base))
+        raise DerivationError(
+            f"no bound is known of how {phi.name} grows: its part {part} may have a pole, since no "
+            f"positive number is seen below {below}"
+        )
+    return _constant(floor**order)
 
 
 def _exponential(u: Any, phi: Activation) -> Growth | None:
@@ -154,18 +164,50 @@ _RULES: dict[Any, Callable[[Any, Activation], Growth | None]] = {
 
 def _floor(u: Any) -> Any:
     """A positive number below u for every y > 0, if one is seen."""
+    least = _least(u)
+    return least if least is not None and least.is_positive else None
+
+
+def _least(u: Any) -> Any:
+    """A number below u for every y > 0, if one is seen."""
     if u.is_number:
-        return u if u.is_positive else None
+        return u
+    if u.is_polynomial(_Y):
+        return _least_of_polynomial(sympy.Poly(u, _Y))
     if u.is_Add:
-        constant, rest = u.as_independent(_Y, as_Add=True)
-        parts = sympy.Add.make_args(rest)
-        return constant if constant.is_positive and all(p.is_nonnegative for p in parts) else None
-    if u.is_Mul:
-        floors = [_floor(part) for part in u.args]
-        return None if None in floors else sympy.Mul(*floors)
-    if u.is_Pow and u.exp.is_positive:
-        floor = _floor(u.base)
-        return None if floor is None else floor**u.exp
+        rest = [part for part in u.args if not part.is_polynomial(_Y)]
+        parts = [_least(part) for part in (u - sympy.Add(*rest), *rest)]
+        return None if None in parts else sympy.Add(*parts)
+    if u.is_Mul or (u.is_Pow and u.exp.is_positive):
+        factors = u.args if u.is_Mul else (u.base,)
+        floors = [_floor(factor) for factor in factors]
+        if None not in floors:
+            return sympy.Mul(*floors) if u.is_Mul else floors[0] ** u.exp
     if isinstance(u, sympy.cosh) or (isinstance(u, sympy.exp) and u.args[0].is_nonnegative):
         return sympy.Integer(1)
-    return None
+    if u.is_nonnegative:
+        return sympy.Integer(0)
+    coefficient, function = u.as_independent(_Y, as_Add=False)
+    return -abs(coefficient) * _BOUNDED[type(function)] if _is_bounded(function) else None
+
+
+def _least_of_polynomial(polynomial: Any) -> Any:
+    """A number below a polynomial on y >= 0, positive if one is found.
+
+    Coefficients that are not rational are rounded down. A number f < p(0) is below p if p - f has
+    no root, which Sturm's theorem tells.
+    """
+    floor = polynomial.eval(0)
+    if all(c.is_nonnegative for c in polynomial.coeffs()):
+        return floor
+    below = sympy.Poly({m: _rounded_down(c) for m, c in polynomial.terms()}, _Y, domain="QQ")
+    floor = below.eval(0)
+    if not floor.is_positive or below.LC() < 0 or below.count_roots(0, sympy.oo):
+        return None
+    while (below - floor).count_roots(0, sympy.oo):
+        floor /= 2
+    return floor
+
+
+def _rounded_down(number: Any) -> Any:
+    return number if number.is_Rational else sympy.floor(number * 2**40) / sympy.Integer(2) ** 40

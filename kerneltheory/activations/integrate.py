@@ -14,6 +14,7 @@ slow or fail here and are not needed.
 """
 
 import functools
+from collections import defaultdict
 from collections.abc import Mapping
 
 import sympy
@@ -24,6 +25,7 @@ HALF = sympy.Rational(1, 2)
 # alpha stands for itself while integrating: as a polynomial in q1 and q2 it would swell.
 ALPHA = sympy.Symbol("alpha", positive=True)
 _VARIABLES = (K12, Q1, Q2)
+_GENERATORS = (ALPHA, 1 / ALPHA, *_VARIABLES)
 # The basis: k^i ("one"), k^i asin(k sqrt(beta/alpha)) ("asin"), k^i D^(p/2) for odd p.
 Basis = tuple[str | int, int]
 Combination = Mapping[Basis, sympy.Expr]
@@ -93,37 +95,42 @@ def _expression(
     for (kind, i), c in combination.items():
         if kind == "one":
             # Constants of integration hold odd powers of sqrt(alpha) only.
-            plain[i] = _over_alpha(c * sympy.sqrt(ALPHA), alpha) / sympy.sqrt(alpha)
+            whole = sympy.expand(c * sympy.sqrt(ALPHA))
+            plain[i] = _over_alpha([(whole, sympy.Integer(1))], alpha) / sympy.sqrt(alpha)
         elif isinstance(kind, int) and beta == 0:
             plain[i] = plain.get(i, sympy.Integer(0)) + c * alpha ** sympy.Rational(kind, 2)
-    angle = sympy.Add(*(c * K12**i for (kind, i), c in combination.items() if kind == "asin"))
+    angle = [(c, K12**i) for (kind, i), c in combination.items() if kind == "asin"]
     result = _over_alpha(angle, alpha) * sympy.asin(K12 * sympy.sqrt(beta / alpha))
     powers = {(p, i): c for (p, i), c in combination.items() if isinstance(p, int) and beta != 0}
     if not powers:
         return plain, result
     lowest = min(p for p, _ in powers)
-    numerator = sympy.Add(
-        *(
-            c * K12**i * (ALPHA - beta * K12**2) ** ((p - lowest) // 2)
-            for (p, i), c in powers.items()
-        )
-    )
+    numerator = [
+        (c, K12**i * (ALPHA - beta * K12**2) ** ((p - lowest) // 2)) for (p, i), c in powers.items()
+    ]
     radicand = sympy.expand(alpha - beta * K12**2)
     return plain, result + _over_alpha(numerator, alpha) * radicand ** sympy.Rational(lowest, 2)
 
 
-def _over_alpha(numerator: sympy.Expr, alpha: sympy.Expr) -> sympy.Expr:
-    """Factor a polynomial in k12 whose denominators are powers of alpha only.
+def _over_alpha(products: list[tuple[sympy.Expr, sympy.Expr]], alpha: sympy.Expr) -> sympy.Expr:
+    """Factor a sum of products of polynomials whose denominators are powers of alpha only.
 
     Bringing it over one power by hand keeps to polynomial arithmetic, which is fast.
     """
-    expanded = sympy.expand(numerator)
-    depth = max(
-        (-int(t.as_coeff_exponent(ALPHA)[1]) for t in sympy.Add.make_args(expanded)), default=0
-    )
-    depth = max(depth, 0)
-    total = sympy.Poly(0, *_VARIABLES)
-    inserted = sympy.Poly(alpha, *_VARIABLES)
-    for coefficient in sympy.Poly(sympy.expand(expanded * ALPHA**depth), ALPHA).all_coeffs():
-        total = total * inserted + sympy.Poly(coefficient, *_VARIABLES)
+    terms: dict[int, dict[tuple, list[sympy.Expr]]] = defaultdict(lambda: defaultdict(list))
+    for left, right in products:
+        product = sympy.Poly(left, *_GENERATORS) * sympy.Poly(right, *_GENERATORS)
+        for (up, down, *rest), coefficient in product.terms():
+            terms[up - down][tuple(rest)].append(coefficient)
+    rows = {power: _polynomial(row) for power, row in terms.items()}
+    powers = [power for power, row in rows.items() if row]
+    depth = max((-power for power in powers if power < 0), default=0)
+    total, inserted = _polynomial({}), sympy.Poly(alpha, *_VARIABLES)
+    for power in range(max(powers, default=0), -depth - 1, -1):
+        total = total * inserted + rows.get(power, 0)
     return sympy.factor(total.as_expr()) / alpha**depth
+
+
+def _polynomial(terms: Mapping[tuple, list[sympy.Expr]]) -> sympy.Poly:
+    """A polynomial in k12, q1 and q2 from the summands of its coefficients."""
+    return sympy.Poly({m: sympy.Add(*found) for m, found in terms.items()}, *_VARIABLES)

@@ -6,6 +6,7 @@ them the expression is analytic, which is what derivation and rigorous integrati
 
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,8 @@ def pieces(expression: sympy.Expr) -> Pieces:
     """Split an expression in `X` where a maximum, absolute value, sign, step or case switches.
 
     Raises:
-        DerivationError: if a switch depends on something that is not a polynomial in x, whose
-            real roots are exact.
+        DerivationError: if a switch depends on something whose real roots are not exact: known are
+            those of polynomials in x and of monotone functions of them.
 
     Examples:
         >>> pieces(sympy.Max(-1, sympy.Min(1, X)))
@@ -112,18 +113,56 @@ def _decisive(node: Any) -> list[Any]:
 
 
 def _real_roots(u: Any, node: Any) -> list[Any]:
+    """Where u changes its sign: the real roots of its factors, and of what they are functions of.
+
+    Raises:
+        DerivationError: if they are not found exactly.
+    """
     u = sympy.expand(u)
     if not u.has(X):
         return []
-    if not u.is_polynomial(X):
-        raise DerivationError(
-            f"the switch {node} changes its form where {u} is zero, and only the roots of "
-            "polynomials in x are found exactly"
-        )
+    if u.is_polynomial(X):
+        return _polynomial_roots(u, node)
+    u = sympy.factor(u)
+    if u.is_positive or u.is_negative:
+        return []
+    if u.is_Mul or u.is_Pow:
+        # A pole changes the sign as a root does.
+        bases = u.args if u.is_Mul else (u.base,)
+        return [root for base in bases for root in _real_roots(base, node)]
+    constant, rest = u.as_independent(X, as_Add=True)
+    factor, function = rest.as_independent(X, as_Add=False)
+    if type(function) in _MONOTONE:
+        level = _MONOTONE[type(function)](-constant / factor)
+        return [] if level is None else _real_roots(function.args[0] - level, node)
+    raise DerivationError(
+        f"the switch {node} changes its form where {u} is zero, and only the roots of "
+        "polynomials in x, and of monotone functions of them, are found exactly"
+    )
+
+
+def _inside_range(largest: Any, inverse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The inverse of an odd function that increases from -largest to largest; None beyond."""
+    return lambda y: inverse(y) if (largest - abs(y)).is_positive else None
+
+
+# The inverses of increasing functions, as expressions that have a form in balls.
+_MONOTONE: dict[Any, Callable[[Any], Any]] = {
+    sympy.tanh: _inside_range(sympy.Integer(1), lambda y: sympy.log((1 + y) / (1 - y)) / 2),
+    sympy.erf: _inside_range(sympy.Integer(1), sympy.erfinv),
+    sympy.atan: _inside_range(sympy.pi / 2, sympy.tan),
+    sympy.sinh: lambda y: sympy.asinh(y),
+    sympy.asinh: lambda y: sympy.sinh(y),
+    sympy.exp: lambda y: sympy.log(y) if y.is_positive else None,
+    sympy.log: lambda y: sympy.exp(y),
+}
+
+
+def _polynomial_roots(u: Any, node: Any) -> list[Any]:
     polynomial: Any = sympy.Poly(u, X)
     roots = list(sympy.roots(polynomial, filter="R"))
     # Roots by radicals may be real without being seen to be, or not be found: Sturm counts them.
-    if polynomial.degree() > 1 and len(roots) != _count_real_roots(polynomial):
+    if len(roots) != (1 if polynomial.degree() == 1 else _count_real_roots(polynomial)):
         raise DerivationError(
             f"the switch {node} changes its form at the real roots of {u}, of which only {roots} "
             "were found exactly"

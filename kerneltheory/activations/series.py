@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy
 from flint import acb, arb, arb_series, ctx
 
@@ -27,13 +28,21 @@ from kerneltheory.activations.pieces import pieces
 from kerneltheory.core import check, lower
 from kerneltheory.core.enclose import plus_minus
 from kerneltheory.core.formula import Formula
-from kerneltheory.core.hermite_arrays import PiecewiseFunction, evaluate_series
+from kerneltheory.core.hermite_arrays import (
+    PiecewiseFunction,
+    evaluate_series,
+    left_out,
+    terms_needed,
+)
+from kerneltheory.core.records import is_concrete, real_array
 
 RHO = sympy.Symbol("rho", real=True)
 MEHLER = "Mehler, J. reine angew. Math. 66 (1866)"
 MAX_TERMS = 1024
-# How many terms floating point takes; `HermiteSeries.certified` takes as many as it needs.
-FLOAT_TERMS = 256
+# What floating point may miss of E[phi^2], if `MAX_TERMS` terms reach it.
+FLOAT_TOLERANCE = 1e-15
+# How many derivatives of phi a call has at hand, for its own derivatives by jax.
+FURTHER = 2
 
 
 def derivative_of(phi: Activation) -> Activation | None:
@@ -159,6 +168,20 @@ def _series(
     return total
 
 
+def _float_terms(phi: Activation, largest: float) -> int:
+    """How many terms floating point takes up to a variance."""
+    if not 0 < largest < math.inf:
+        return MAX_TERMS  # the call refuses it
+    # Rounded up, so that other variances of the same scale need no new sums.
+    exponent = math.ceil(2 * math.log2(largest)) / 2
+    return _rounded_float_terms(phi, 2.0**exponent)
+
+
+@functools.lru_cache(maxsize=1024)
+def _rounded_float_terms(phi: Activation, variance: float) -> int:
+    return terms_needed(to_arrays(phi), variance, FLOAT_TOLERANCE, MAX_TERMS)[0]
+
+
 # --- the object -------------------------------------------------------------------------------
 
 
@@ -245,30 +268,67 @@ class HermiteSeries:
         return q1, q2, k12
 
     def __call__(self, *values: Any) -> Any:
-        """Evaluate elementwise in floating point, by 256 terms.
+        r"""Evaluate elementwise in floating point, by up to 1024 terms.
+
+        At \|c\| = 1 the value is a one-dimensional integral; elsewhere what the terms leave out is
+        at most `left_out`. jax arrays keep their dtype, and jit, vmap and grad go through the call:
+        the derivative in k12 is the series of phi'.
 
         Raises:
-            ValueError: if a value is outside the domain.
+            ValueError: if a value is outside the domain, or where the series of a derivative of a
+                phi that jumps is not known to converge: then it is infinite at \|c\| = 1.
         """
+        phi, order, count, (q1, q2, k12) = self._truncated(values)
+        functions = [to_arrays(phi)]
+        while not order and len(functions) <= FURTHER and (slope := derivative_of(phi)):
+            phi = slope
+            functions.append(to_arrays(phi))
+        found = evaluate_series(tuple(functions), (q1, q2), k12, count, order, str(self.domain))
+        if is_concrete(found) and np.isnan(np.asarray(found)).any():
+            raise ValueError(f"{self.name} overflows in floating point at {self.args} = {values!r}")
+        if order and is_concrete(found) and not np.isfinite(self.left_out(*values)).all():
+            raise ValueError(
+                f"{self.name} is infinite where |k12| = sqrt(q1 q2), since derivative "
+                f"{self.derivative - order} of phi has a jump, and {count} terms do not tell it so "
+                f"near: got {self.args} = {values!r}"
+            )
+        return found
+
+    def left_out(self, *values: Any) -> Any:
+        r"""What the terms that a call takes may leave out, elementwise.
+
+        .. math:: \sqrt{R(q_1) R(q_2)}\,|c|^N, \qquad R(q) = E[\phi^2] - \sum_{n<N} a_n(q)^2
+
+        with phi the function whose products are averaged. It does not count rounding, but where R
+        is below the rounding of :math:`E[\phi^2]`, and is an estimate by quadrature, not a ball.
+
+        Examples:
+            >>> from kerneltheory.activations.catalogue import softsign, tanh
+            >>> [f"{HermiteSeries(phi, unit=True).left_out(0.99):.0e}" for phi in (tanh, softsign)]
+            ['7e-18', '4e-13']
+        """
+        phi, order, count, (q1, q2, k12) = self._truncated(values)
+        return left_out(to_arrays(phi), q1, q2, k12, count, order)
+
+    def _truncated(self, values: tuple[Any, ...]) -> tuple[Activation, int, int, tuple]:
+        """The function to average, how often its series is differentiated, its terms, arguments."""
         if len(values) != len(self.args):
             self._covariance(values)
         phi, done = differentiated(self.phi, self.derivative)
-        if self.derivative > done + 1:
-            raise ValueError(
-                f"{self.name} has no numeric form: phi has a jump in derivative {done}"
-            )
-        arrays = [check.finite(str(a), v) for a, v in zip(self.args, values, strict=True)]
+        arrays = [real_array(str(a), v) for a, v in zip(self.args, values, strict=True)]
         q1, q2, k12 = (1.0, 1.0, *arrays) if self.unit else arrays
-        return evaluate_series(
-            to_arrays(phi), q1, q2, k12, FLOAT_TERMS, self.derivative - done, str(self.domain)
-        )
+        order = self.derivative - done
+        if order or not is_concrete(q1, q2):
+            return phi, order, MAX_TERMS, (q1, q2, k12)
+        largest = max(float(np.max(q, initial=0)) for q in (q1, q2))
+        return phi, order, _float_terms(phi, largest), (q1, q2, k12)
 
     @functools.cached_property
     def latex(self) -> str:
         """The series in LaTeX."""
         power = r"\rho" if self.unit else r"\left(k_{12}/\sqrt{q_1 q_2}\right)"
-        first, second = ("a_n", "a_n") if self.unit else ("a_n(q_1)", "a_n(q_2)")
-        body = rf"\sum_{{n=0}}^\infty {first}\,{second}\,{power}^n"
+        factors = "a_n^2" if self.unit else r"a_n(q_1)\,a_n(q_2)"
+        body = rf"\sum_{{n=0}}^\infty {factors}\,{power}^n"
         if self.derivative:
             variable = r"\rho" if self.unit else r"k_{12}"
             count = "" if self.derivative == 1 else f"^{self.derivative}"

@@ -20,7 +20,8 @@ from kerneltheory.core.errors import LoweringError
 # The functions that both translations know. sympy's jax printer would print others and fail
 # only when they are called.
 NUMERIC_FUNCTIONS = frozenset(
-    {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "log", "erf"}
+    {"sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh"}
+    | {"exp", "log", "erf"}
 )
 # The functions of `core.normal`, in both arithmetics.
 _NORMAL = {
@@ -175,14 +176,17 @@ def _function(name: str, value: Any) -> Any:
         if name == "log":
             return value.log(analytic=True)
         # asin and acos are cut along the reals beyond -1 and 1, where 1 - z^2 is negative; atan
-        # along the imaginary axis beyond -i and i, where 1 + z^2 is.
-        square = {"asin": -value * value, "acos": -value * value, "atan": value * value}.get(name)
+        # and asinh along the imaginary axis beyond -i and i, where 1 + z^2 is.
+        signs = {"asin": -1, "acos": -1, "atan": 1, "asinh": 1}
+        square = signs[name] * value * value if name in signs else None
         if square is not None and not (1 + square).sqrt(analytic=True).is_finite():
             return acb("nan")
     if isinstance(value, arb_series) and name in ("sinh", "cosh", "tanh"):
         up, down = value.exp(), (-value).exp()
         odd, even = (up - down) / 2, (up + down) / 2
         return {"sinh": odd, "cosh": even, "tanh": odd / even}[name]
+    if isinstance(value, arb_series) and name == "asinh":
+        return value[0].asinh() + (value.derivative() / (1 + value * value).sqrt()).integral()
     return getattr(value, name)()
 
 

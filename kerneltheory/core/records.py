@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from kerneltheory.core import check
 from kerneltheory.core.display import html_table
 
 Array = np.ndarray | jax.Array
@@ -28,6 +29,11 @@ def working_dtype(*values: Any) -> Any:
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     return jnp.result_type(*given) if given else jnp.result_type(float)
+
+
+def real_array(name: str, value: Any) -> Any:
+    """Numbers and numpy arrays become finite float64 arrays; jax arrays stay what they are."""
+    return value if isinstance(value, jax.Array) else check.finite(name, value)
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)

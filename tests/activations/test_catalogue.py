@@ -9,6 +9,7 @@ import sympy
 from kerneltheory.activations.activation import X
 from kerneltheory.activations.catalogue import (
     CATALOGUE,
+    ELEMENTARY,
     absolute,
     exponential,
     gabor,
@@ -25,19 +26,62 @@ from kerneltheory.activations.catalogue import (
     sign,
     sin,
     sine,
+    softsign,
     step,
+    tanh,
 )
 from kerneltheory.activations.derive import derive_dual
+from kerneltheory.activations.derive_coefficients import (
+    CoefficientCertificate,
+    N,
+    derive_hermite_coefficients,
+)
 from kerneltheory.activations.duals import RHO, dual
+from kerneltheory.activations.hermite import hermite_coefficients
 from kerneltheory.activations.pieces import pieces
+from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.prove import is_zero
 
+_HALF = sympy.Rational(1, 2)
 by_name = pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
 
 
 @by_name
 def test_every_derivation_is_verified(phi):
     derive_dual(phi).verify(digits=12)
+
+
+# A series takes three of its own for a second derivative; one stands here for all.
+@pytest.mark.parametrize(
+    "phi", [*CATALOGUE[: CATALOGUE.index(tanh)], tanh, softsign], ids=lambda phi: phi.name
+)
+def test_second_derivatives_of_duals_are_verified(phi):
+    statuses = derive_dual(phi, 2).verify(digits=12).statuses
+    assert statuses[0] == "definition"
+    assert set(statuses[1:]) == {"certified to 12 digits"}
+
+
+@pytest.mark.parametrize("phi", ELEMENTARY, ids=lambda phi: phi.name)
+def test_closed_forms_of_hermite_coefficients_are_verified(phi):
+    statuses = derive_hermite_coefficients(phi).verify(digits=12).statuses
+    assert statuses == ("definition", "certified to 12 digits")
+
+
+@pytest.mark.parametrize(
+    ("phi", "change", "degree"),
+    [
+        (relu, lambda closed: closed / 2, 0),
+        # The general form at a degree that is an exception, and a parity lost.
+        (relu, lambda closed: closed.args[-1][0], 1),
+        (sin, lambda closed: closed * sympy.I**N, 1),
+        (exponential(-_HALF), lambda closed: sympy.Abs(closed), 1),
+        (sign, lambda closed: closed * sympy.Piecewise((1, N < 20), (2, True)), 25),
+    ],
+)
+def test_a_wrong_closed_form_is_refuted(phi, change, degree):
+    evidence = CoefficientCertificate(phi, change(hermite_coefficients(phi, N)))
+    with pytest.raises(DerivationError, match=f"at n = {degree}, "):
+        evidence.verify(12)
 
 
 def panels(breaks, width=0.125, reach=13.0):

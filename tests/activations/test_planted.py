@@ -313,7 +313,7 @@ def test_early_cut_with_its_bound_claims_too_little_and_is_refused(monkeypatch):
     ("mass", "refutation"), [(False, POINT), (True, r"too wide to certify 8 digits")]
 )
 def test_truncated_series_needs_its_missing_mass(monkeypatch, mass, refutation):
-    monkeypatch.setattr(certificate, "_series_length", lambda digits: 8)
+    monkeypatch.setattr(certificate, "series_length", lambda digits: 8)
     if not mass:
         monkeypatch.setattr(series, "plus_minus", lambda radius: arb(0))
     with pytest.raises(DerivationError, match=rf"^step \d of .*{refutation}"):

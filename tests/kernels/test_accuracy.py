@@ -1,10 +1,12 @@
 """Every entry of the catalogue in float64 against certified values, and by finite networks."""
 
+import functools
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import problems
 import pytest
 import sympy
 from flint import arb, ctx
@@ -38,14 +40,29 @@ def covariances(phi, rng):
     return q1, q2, c
 
 
+def on_a_grid(function):
+    """Symmetric about 0, so fine that no oscillation of the catalogue escapes."""
+    return sympy.lambdify(X, function.expression, ["scipy", "numpy"])(np.linspace(-20, 20, 999))
+
+
+def has_no_zero(function, c):
+    """Where E[f(u) f(v)] > 0 for f >= 0: for c >= 0, and at c = -1 too if f(x) f(-x) is not 0."""
+    values = on_a_grid(function)
+    if np.any(values < 0):
+        return np.zeros_like(c, dtype=bool)
+    return (c >= 0) | np.any(values * np.flip(values))
+
+
 @by_name
 def test_dual_and_slope_agree_with_balls(phi, rng):
     q1, q2, c = covariances(phi, rng)
     terms, missing = terms_for(phi, 1, 1.0, 0.0, float(max(q1.max(), q2.max())))
     floats, balls = numeric_maps(phi, terms), ball_maps(phi)
-    orders = ["value"] if derivative_of(phi) is None else ["value", "slope"]
+    functions = {"value": phi, "slope": derivative_of(phi)}
     diagonals = {"value": floats.variance, "slope": floats.variance_slope}
-    for name in orders:
+    for name, function in functions.items():
+        if function is None:
+            continue
         with jax.enable_x64(True):
             found = np.asarray(jax.jit(getattr(floats, name))(*map(jnp.asarray, (q1, q2, c))))
             ends = [np.asarray(diagonals[name](jnp.asarray(q))) for q in (q1, q2)]
@@ -54,12 +71,18 @@ def test_dual_and_slope_agree_with_balls(phi, rng):
             truth = [
                 getattr(balls, name)(*map(arb, point)) for point in zip(q1, q2, c, strict=True)
             ]
-        error = np.abs(found - [float(ball.mid()) for ball in truth]) / scale
+        middle = np.array([float(ball.mid()) for ball in truth])
+        error = np.abs(found - middle) / scale
         # What the ball and the floats leave out of a series; n a_n^2 falls one power slower.
         stated = np.array([float(ball.rad()) for ball in truth]) / scale
         stated = stated + missing * (1 if name == "value" else terms)
         assert np.all(error[40:] < 1e-12 + stated[40:])
         assert np.all(error[:40] < 1e-9 + stated[:40])
+        where = has_no_zero(function, c)
+        size = middle[where] / scale[where]
+        relative, stated = error[where] / size, stated[where] / size
+        limits = np.where(np.arange(POINTS) < 40, 1e-9, 1e-11)[where]
+        assert np.all(relative < limits + stated)
 
 
 def any_number_of(count, layer, state):
@@ -75,6 +98,17 @@ def any_number_of(count, layer, state):
     return jax.lax.fori_loop(0, count, body, state)
 
 
+def by_quadrature(phi):
+    """The dual and its slope as the expectations that define them; kinks may be at 0."""
+
+    def expectation(function):
+        of_arrays = sympy.lambdify(X, function.expression, ["scipy", "numpy"])
+        return functools.cache(lambda *c: problems.gaussian_expectation(of_arrays, *c)[0])
+
+    value, slope = map(expectation, (phi, derivative_of(phi) or phi))
+    return problems.KnownDual(phi, value, slope, "the definition")
+
+
 @by_name
 def test_kernels_of_every_depth_agree_with_balls(phi):
     grows = growth(phi)
@@ -83,9 +117,14 @@ def test_kernels_of_every_depth_agree_with_balls(phi):
     w, b = (1.0 if linear else 2.0**-6), 0.25
     t = np.array([-0.9, 0.5, 0.95])
     terms, missing = terms_for(phi, 3, w, b, w + b)
-    # A series costs an integration a layer; with polynomials c comes closer to 1 than balls tell.
+    # In balls a series costs an integration a layer, so that quadrature tells of greater depths;
+    # with polynomials c comes closer to 1 than balls tell.
     depths = DEPTHS[: (1 if missing > 1e-12 else 3) if is_series(phi) else 5 if linear else 4]
-    floats = replace(numeric_maps(phi, terms), repeat=any_number_of)
+    # A sum of the bias and of products of what has no zero.
+    positive = all(np.all(on_a_grid(f) >= 0) for f in (phi, derivative_of(phi) or phi))
+    floats, balls = replace(numeric_maps(phi, terms), repeat=any_number_of), ball_maps(phi)
+    # Quadrature is at the last cosine, which is the hardest.
+    known, start = by_quadrature(phi), (w + b, w + b, w * t[-1] + b)
     for tangent in (False, True):
         if tangent and derivative_of(phi) is None:
             with pytest.raises(DivergentError, match="NTK"):
@@ -97,20 +136,32 @@ def test_kernels_of_every_depth_agree_with_balls(phi):
             q = jnp.full_like(c, w + b)
             return recursion.covariances(floats, depth, w, b, (q, q), c, tangent)
 
+        def at_depth(depth, run=run):
+            with jax.enable_x64(True):
+                return np.asarray(run(depth, jnp.asarray((w * t + b) / (w + b))))
+
         for depth in depths:
             kernel = (ntk if tangent else nngp)(phi, depth, weight_variance=w, bias_variance=b)
-            with jax.enable_x64(True):
-                found = np.asarray(run(depth, jnp.asarray((w * t + b) / (w + b))))
+            found = at_depth(depth)
             # Balls lose digits in every layer.
             with ctx.workdps(15 if is_series(phi) else 40 + (2 if elementary else 1) * depth):
                 truth = [kernel.on_balls(arb(float(cosine))) for cosine in t]
-                scale = float(kernel.ball_at_one().mid())
+                at_one = recursion.diagonal(balls, depth, arb(w), arb(b), arb(w + b), tangent)
+                scale = float(at_one.mid())
             left_out = max(float(ball.rad()) for ball in truth) / scale + depth * missing * (
                 terms if tangent else 1
             )
             error = np.abs(found - [float(ball.mid()) for ball in truth]) / scale
             # Rounding c moves the slope of a kinked phi by eps / sqrt(1 - c^2), in every layer.
             assert np.all(error < 1e-12 * max(1, depth / 5) + left_out), (kernel, error)
+            if positive:
+                assert np.all(error * scale / found < 1e-11 + left_out * scale / found)
+        for depth in DEPTHS[len(depths) :] if is_series(phi) else ():
+            truth = problems.network_kernel(known, depth, w, b, *start, tangent=tangent)
+            left_out = depth * missing * (terms if tangent else 1)
+            scale = problems.network_kernel(known, depth, w, b, *3 * (w + b,), tangent=tangent)
+            error = abs(at_depth(depth)[-1] - truth) / scale
+            assert error < 1e-12 * max(1, depth / 5) + left_out, (phi.name, depth, tangent)
 
 
 @by_name
