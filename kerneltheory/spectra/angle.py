@@ -33,7 +33,7 @@ BIT_STEP = 256
 # The widest ellipse for kernels of so many layers: in wider ones more time goes into enclosing
 # the kernel than into a few more nodes.
 WIDEST = {1: ELLIPSES[0], 2: ELLIPSES[2], 3: ELLIPSES[2]}
-WIDEST_OF_DEEP = ELLIPSES[3]
+WIDEST_OF_DEEP = ELLIPSES[5]
 
 
 def by_angle(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list[arb]:

@@ -25,8 +25,8 @@ from kerneltheory.sphere.harmonics import multiplicity
 
 MAX_ATTEMPTS = 8
 PROBED_TERMS = 48
-# Of Taylor coefficients: what falls at least so fast is summed rather than integrated.
-FAST_RATIO = 0.93
+# Of Taylor coefficients: what falls so fast is summed rather than integrated.
+FAST_RATIO = 0.6
 # Above it a few hundred Taylor coefficients serve 200 degrees; below it a rule in the angle is
 # faster, unless they fall fast.
 LARGE_DIM = 300
@@ -67,9 +67,12 @@ def _routes(kernel: Kernel, dim: int) -> list[tuple[str, Route]]:
         "adaptive quadrature in the angle",
         functools.partial(_to_relative_accuracy, by_panels),
     )
-    if dim > LARGE_DIM or is_entire(kernel) or _falls_geometrically(kernel):
+    if dim > LARGE_DIM or is_entire(kernel) or _falls_geometrically(kernel, FAST_RATIO):
         return [series, angle, panels]
-    return [angle, panels, series]
+    # Panels are for kernels that are rough at a pole, whose power series converge slowly.
+    return (
+        [angle, series, panels] if _falls_geometrically(kernel, 0.95) else [angle, panels, series]
+    )
 
 
 def _to_relative_accuracy(
@@ -113,10 +116,10 @@ def _mass_exponent(kernel: Kernel, max_degree: int) -> float:
     return min(slowly, slowly / 2 + 1.5 * slope * max_degree)
 
 
-def _falls_geometrically(kernel: Kernel) -> bool:
-    """Whether the power series of a positive definite kernel converges well beyond t = 1."""
+def _falls_geometrically(kernel: Kernel, ratio: float) -> bool:
+    """Whether the Taylor coefficients of a positive definite kernel fall by this ratio or more."""
     slope = _log10_slope(kernel) if kernel.positive_definite else None
-    return slope is not None and slope < math.log10(FAST_RATIO)
+    return slope is not None and slope < math.log10(ratio)
 
 
 def _log10_slope(kernel: Kernel) -> float | None:

@@ -56,7 +56,8 @@ def by_power_series(
         if all(_sharp(ball, digits) for ball in found):
             return found
         if all(_sharp(ball, digits + 1) for k, ball in enumerate(sums) if k not in zeros):
-            count = math.ceil(1.5 * count)
+            # What is left is the difference of h(1) and a sum, and needs bits, too.
+            count, bits = math.ceil(1.5 * count), math.ceil(1.5 * bits)
         else:
             bits *= 2
     raise PrecisionError(
