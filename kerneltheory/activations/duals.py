@@ -8,7 +8,8 @@ r"""Dual activations in the form that their class allows.
 """
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
@@ -19,7 +20,8 @@ from kerneltheory.activations.growth import growth
 from kerneltheory.activations.orthant import orthant_dual
 from kerneltheory.activations.price import elementary_dual, price_chain
 from kerneltheory.activations.series import RHO, Dual, HermiteSeries
-from kerneltheory.core import check
+from kerneltheory.core import check, lower
+from kerneltheory.core.differentiable import by_correlation, inside, of_covariance
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.prove import is_half_power
@@ -77,6 +79,33 @@ def _dual_class(phi: Activation) -> DualClass:
         return DualClass("series", str(error))
 
 
+@dataclass(frozen=True)
+class DualFormula(Formula):
+    """A dual activation, in (q1, q2, k12) or in rho, whose derivative is the next dual.
+
+    Floating point evaluates it in the correlation, where nothing cancels, and differentiates it by
+    the exact derivative, which is right at correlations 1 and -1.
+
+    Attributes:
+        phi: the activation.
+        derivative: n, for the n-th derivative in k12 (or rho).
+    """
+
+    phi: Activation = field(kw_only=True)
+    derivative: int = field(kw_only=True)
+
+    def _on_arrays(self) -> Callable[..., Any]:
+        unit = len(self.args) == 1
+
+        def orders(n: int) -> Callable[..., Any]:
+            form = correlation_dual(self.phi, n)
+            form = form.substitute({Q1: sympy.Integer(1), Q2: sympy.Integer(1)}) if unit else form
+            return lower.to_jax(form.args, form.rhs)
+
+        function = by_correlation(orders, self.derivative)
+        return (lambda rho: function(inside(rho))) if unit else of_covariance(function)
+
+
 @functools.lru_cache(maxsize=1024)
 def _covariance_dual(phi: Activation, derivative: int) -> Dual:
     kind = dual_class(phi).name
@@ -86,7 +115,8 @@ def _covariance_dual(phi: Activation, derivative: int) -> Dual:
     rhs = (elementary_dual if elementary else orthant_dual)(phi, derivative)
     name = f"covariance dual of {phi.name}" + (f", derivative {derivative}" if derivative else "")
     domain = sympy.Abs(K12) <= sympy.sqrt(Q1 * Q2)
-    return Formula(name, (Q1, Q2, K12), rhs, domain, PRICE if elementary else ORTHANT)
+    source = PRICE if elementary else ORTHANT
+    return DualFormula(name, (Q1, Q2, K12), rhs, domain, source, phi=phi, derivative=derivative)
 
 
 def covariance_dual(phi: Any, derivative: int = 0) -> Dual:
@@ -146,7 +176,8 @@ def dual(phi: Any, derivative: int = 0) -> Dual:
         return HermiteSeries(phi, general.derivative, unit=True)
     rhs = general.rhs.subs({Q1: 1, Q2: 1, K12: RHO})
     name = f"dual of {phi.name}" + (f", derivative {derivative}" if derivative else "")
-    return Formula(name, (RHO,), rhs, sympy.Abs(RHO) <= 1, general.reference)
+    domain, source = sympy.Abs(RHO) <= 1, general.reference
+    return DualFormula(name, (RHO,), rhs, domain, source, phi=phi, derivative=derivative)
 
 
 def closed_dual(phi: Activation, derivative: int = 0) -> Formula:
@@ -181,10 +212,12 @@ def correlation_dual(phi: Activation, derivative: int = 0) -> Formula:
 def _split_root(node: sympy.Pow, correlation: sympy.Symbol) -> sympy.Expr:
     """Take positive factors out of a root; keep 1 - c^2 as one non-negative factor."""
     inside, outside = sympy.Integer(1), sympy.Integer(1)
-    for factor, count in sympy.factor_list(node.base)[1]:
+    constant, factors = sympy.factor_list(node.base)
+    for factor, count in factors:
         if factor.free_symbols <= {Q1, Q2} and factor.is_positive:
             outside *= factor ** (count * node.exp)
         else:
-            inside *= factor**count
-    constant = sympy.factor_list(node.base)[0]
+            # A negative constant enters a factor: floats know -0, whose root has the inverse -inf.
+            inside *= (-factor if constant < 0 and count == 1 else factor) ** count
+            constant = -constant if constant < 0 and count == 1 else constant
     return outside * (constant * inside) ** node.exp

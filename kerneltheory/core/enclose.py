@@ -52,7 +52,8 @@ def integrate(
     limit = 2 * _nodes_needed(arb(1) / tolerance) + 16
     total: list[arb] | None = None
     pending = [(low, high)]
-    for _ in range(MAX_INTERVALS):
+    used = 0
+    for used in range(1, MAX_INTERVALS + 1):
         if not pending:
             assert total is not None
             return total
@@ -61,13 +62,15 @@ def integrate(
         size = half * bound(_ellipse_ball(middle, half))
         count = _nodes_needed(size / tolerance) if size.is_finite() else limit + 1
         if count > limit:
+            if right - left < arb(2) ** -ctx.prec:  # no division would show anything new
+                break
             pending += [(middle, right), (left, middle)]
             continue
         rule = gauss_legendre(count, ctx.prec)
         piece = _apply(rule, values, middle, half, size * _error_factor(count))
         total = piece if total is None else [a + b for a, b in zip(total, piece, strict=True)]
     raise PrecisionError(
-        f"{MAX_INTERVALS} intervals did not suffice; the integrand has a singularity inside "
+        f"{used} intervals did not suffice; the integrand has a singularity inside "
         f"({left.str(5)}, {right.str(5)})"
     )
 

@@ -1,5 +1,7 @@
 """A Formula: an exact right-hand side with its ordered arguments, domain and reference."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +11,15 @@ import numpy as np
 import sympy
 from flint import arb, ctx
 
-from kerneltheory.core import check, lower
+from kerneltheory.core import check, domains, lower
+from kerneltheory.core.differentiable import inside
 from kerneltheory.core.display import latex
+from kerneltheory.core.errors import PrecisionError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import is_concrete
+
+# Digits beyond which an enclosure counts as out of reach: integrals then take minutes.
+MOST_DIGITS = 600
 
 
 @dataclass(frozen=True)
@@ -49,15 +56,28 @@ class Formula:
     def __call__(self, *values: Any) -> Any:
         """Evaluate elementwise on real numbers or arrays that broadcast.
 
+        What rounding puts just outside the domain counts as its boundary.
+
         Raises:
             ValueError: if a value is outside the domain, where the formula is not a real number.
-                Inside jax transformations, where values are not known, the result is NaN instead.
+                Inside jax transformations, where values are not known, the result is NaN instead
+                if it is not real.
         """
         self._check_count(values)
-        result = _evaluate(lower.to_jax(self.args, self.rhs), *map(_real, self.args, values))
+        arrays = tuple(map(_real, self.args, values))
+        if is_concrete(*arrays) and not domains.holds(self.domain, self.args, arrays):
+            raise ValueError(self._outside(values))
+        result = _evaluate(self._on_arrays(), *arrays)
         if is_concrete(result) and np.isnan(np.asarray(result)).any():
             raise ValueError(self._outside(values))
         return result
+
+    def _on_arrays(self) -> Callable[..., Any]:
+        """The formula as a function of arrays; cosines are clipped to where rounding put them."""
+        function = lower.to_jax(self.args, self.rhs)
+        if self.domain not in [sympy.Abs(argument) <= 1 for argument in self.args[:1]]:
+            return function
+        return lambda cosine, *others: function(inside(cosine), *others)
 
     def certified(self, *values: Any, digits: int = 30) -> arb:
         """A ball that contains the value at exact numbers (rationals, floats, balls).
@@ -66,6 +86,7 @@ class Formula:
 
         Raises:
             ValueError: if the values are outside the domain.
+            PrecisionError: if cancellation takes more than 600 digits, as at huge variances.
         """
         self._check_count(values)
         digits = check.integer("digits", digits, minimum=1)
@@ -74,16 +95,35 @@ class Formula:
             exact = dict(zip(self.args, map(lower.exact, map(str, self.args), values), strict=True))
             if not self._holds_at(exact):
                 raise ValueError(self._outside(values))
-        with ctx.workdps(digits + 10):
-            balls = [
-                _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
-            ]
-            ball = arb(1) * lower.to_balls(self.args, self.rhs)(*balls)
-            if ball.is_nan() and exact is not None:
-                ball = self._at_exact(exact)
+        ball = self._enclosed(values, digits + 10) if exact is None else self._sharp(exact, digits)
         if ball.is_nan():
             raise ValueError(self._outside(values))
         return ball
+
+    def _sharp(self, point: dict[sympy.Symbol, Any], digits: int) -> arb:
+        """The ball at exact numbers, by as many digits as cancellation takes."""
+        working = digits + 10
+        while True:
+            ball = self._enclosed(tuple(point.values()), working)
+            if ball.is_nan():
+                with ctx.workdps(working):
+                    ball = self._at_exact(point)
+            lost = _lost_digits(ball, digits)
+            if lost <= 0:
+                return ball
+            if working == MOST_DIGITS:
+                raise PrecisionError(
+                    f"{self.name} at {tuple(point.values())} is not enclosed to {digits} digits "
+                    f"with {MOST_DIGITS} digits: exponentials far apart cancel there"
+                )
+            working = min(MOST_DIGITS, 2 * working + lost)
+
+    def _enclosed(self, values: tuple[Any, ...], working: int) -> arb:
+        with ctx.workdps(working):
+            balls = [
+                _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
+            ]
+            return arb(1) * lower.to_balls(self.args, self.rhs)(*balls)
 
     def _holds_at(self, point: dict[sympy.Symbol, Any]) -> bool:
         """Whether exact numbers are in the domain; outside an expression may still have a value."""
@@ -135,6 +175,14 @@ class Formula:
         if len(values) != len(self.args):
             names = ", ".join(map(str, self.args))
             raise TypeError(f"{self.name} takes {len(self.args)} values ({names}), got {values!r}")
+
+
+def _lost_digits(ball: arb, digits: int) -> int:
+    """By how many digits a ball misses its accuracy: relative, or absolute around zero."""
+    if ball.is_nan() or ball.is_exact():
+        return 0
+    size = ball.abs_upper() if not ball.contains(0) else arb(1)
+    return math.ceil(float((ball.rad() / size).log() / arb(10).log()) + digits)
 
 
 @float64_policy

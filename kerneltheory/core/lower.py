@@ -16,6 +16,7 @@ from flint import acb, arb, arb_series, fmpq
 
 from kerneltheory.core import normal_arrays, normal_balls
 from kerneltheory.core.errors import LoweringError
+from kerneltheory.core.exponents import combine
 
 # The functions that both translations know. sympy's jax printer would print others and fail
 # only when they are called.
@@ -85,11 +86,35 @@ def to_jax(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any
                 f"{', '.join(sorted(NUMERIC_FUNCTIONS))}"
             )
     _check_symbols(args, rhs)
+    rhs = _spread(combine(rhs))
     on_arrays = {name: function for name, (function, _) in _NORMAL.items()}
     on_arrays["erf"] = normal_arrays.erf  # sympy would print the scalar one of `math`
+    on_arrays["LogSum"] = normal_arrays.log_sum
     # Integers beyond 2^53 do not enter jax; what they stand for there is a double anyway.
-    large = {r: sympy.Float(r, 20) for r in rhs.atoms(sympy.Rational) if max(abs(r.p), r.q) > 2**53}
+    large = {r: sympy.Float(r, 20) for r in rhs.atoms(sympy.Rational) if _is_large(r)}
     return sympy.lambdify(args, rhs.xreplace(large), modules=[on_arrays, "jax"], cse=True)
+
+
+def _is_large(number: Any) -> bool:
+    return number.is_Rational and max(abs(number.p), number.q) > 2**53
+
+
+def _spread(rhs: Any) -> Any:
+    """Multiply large fractions into sums: n (a + b)/m may overflow float32 where n a/m does not."""
+
+    def into_sum(product: Any) -> Any:
+        total = next(f for f in product.args if isinstance(f, sympy.Add))
+        number = product.args[0]
+        return sympy.Add(*(number * term for term in total.args)) * (product / number / total)
+
+    return rhs.replace(
+        lambda node: (
+            isinstance(node, sympy.Mul)
+            and _is_large(node.args[0])
+            and any(isinstance(f, sympy.Add) for f in node.args)
+        ),
+        into_sum,
+    )
 
 
 # --- exact -> certified -----------------------------------------------------------------------

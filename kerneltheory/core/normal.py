@@ -176,3 +176,6 @@ class BivariateExponential(_Pair):
             return self * (h * k * (1 + rho**2) - rho * (h**2 + k**2)) / square**2
         level, other = (h, k) if argindex == 1 else (k, h)
         return self * (rho * other - level) / square
+
+
+NORMAL_FUNCTIONS = (NormalCDF, BivariateNormalCDF, ConditionalNormalCDF, BivariateExponential)

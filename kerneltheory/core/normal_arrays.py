@@ -6,14 +6,18 @@ The corner's measure as in `core.normal_balls`. Near the origin F is Owen's T; a
           \frac{x\,dw}{x^2 + (g + w)^2}, \qquad g \ge 0,
 
 holds the tail's relative accuracy. Both by fixed Gauss-Legendre rules.
+
+Each function f(..., s) is :math:`e^s f(\dots)`, where the exponential may overflow while the
+product does not; without s it is f.
 """
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erf, ndtr
+from jax.scipy.special import erf, log_ndtr, ndtr
 
 NEAR = 1.5
 _FAR_NODES, _FAR_WEIGHTS = np.polynomial.legendre.leggauss(32)
@@ -22,11 +26,28 @@ _FAR = ((_FAR_NODES + 1) / 2, _FAR_WEIGHTS / 2)
 _NEAR = ((_NEAR_NODES + 1) / 2, _NEAR_WEIGHTS / 2)
 # A distance that counts as infinite, small enough to be squared in float32.
 _INFINITE = 1e15
+# Of the asymptotic series of log Phi, which is used below -20 in float64 and -10 in float32.
+_ORDER = 10
 
 
-def normal_cdf(h: Any) -> Any:
+def log_sum(*exponents: Any) -> Any:
+    """log(exp(a) + exp(b) + ...)."""
+    return functools.reduce(jnp.logaddexp, exponents)
+
+
+def normal_cdf(h: Any, s: Any = None) -> Any:
     """The distribution function of a standard Gaussian."""
-    return ndtr(jnp.asarray(h, jnp.result_type(h, float)))
+    h = jnp.asarray(h, jnp.result_type(h, float))
+    return ndtr(h) if s is None else jnp.exp(s + log_ndtr(h, _ORDER))
+
+
+def _scaled(value: Any, s: Any) -> Any:
+    """exp(s) times a value, zero where the value is."""
+    return value if s is None else jnp.where(value == 0, 0, jnp.exp(s) * value)
+
+
+def _exp(exponent: Any, s: Any) -> Any:
+    return jnp.exp(exponent if s is None else s + exponent)
 
 
 def _gap(h: Any, k: Any) -> Any:
@@ -48,39 +69,39 @@ def _distance(h: Any, k: Any, rho: Any) -> Any:
     return jnp.where(square > 0, inside, at_end)
 
 
-def _conditional(h: Any, k: Any, rho: Any) -> Any:
-    return normal_cdf(_distance(h, k, rho))
+def _conditional(h: Any, k: Any, rho: Any, s: Any = None) -> Any:
+    return normal_cdf(_distance(h, k, rho), s)
 
 
-def _exponential(h: Any, k: Any, rho: Any) -> Any:
+def _exponential(h: Any, k: Any, rho: Any, s: Any = None) -> Any:
     """exp(-(h - k)^2/(2 (1 - rho^2)) - h k/(1 + rho)), and its mirror image for rho < 0."""
     sign = jnp.where(rho < 0, -1.0, 1.0).astype(jnp.result_type(rho))
     k, rho = sign * k, sign * rho
     gap, square = _gap(h, k), (1 - rho) * (1 + rho)
     spread = gap * gap / jnp.where(square > 0, 2 * square, 1)
     spread = jnp.where(square > 0, spread, jnp.where(gap == 0, 0.0, jnp.inf))
-    return jnp.exp(-spread - h * k / (1 + rho))
+    return _exp(-spread - h * k / (1 + rho), s)
 
 
-def _corner(h: Any, k: Any, rho: Any) -> Any:
+def _corner(h: Any, k: Any, rho: Any, s: Any = None) -> Any:
     x, y = -h, -k
     inside = jnp.where((x < 0) & (y < 0), 1.0, 0.0).astype(jnp.result_type(x))
     # Both sides at once: one piece of code to compile instead of two.
     distances = jnp.stack([-_distance(h, k, rho), -_distance(k, h, rho)])
-    total = inside + jnp.sum(_side(jnp.stack([x, y]), distances), axis=0)
+    total = _scaled(inside, s) + jnp.sum(_side(jnp.stack([x, y]), distances, s), axis=0)
     # At the origin both sides vanish, and the angle of the corner is left (Sheppard 1899).
-    origin = 0.25 + jnp.arcsin(jnp.clip(rho, -1, 1)) / (2 * jnp.pi)
+    origin = _scaled(0.25 + jnp.arcsin(jnp.clip(rho, -1, 1)) / (2 * jnp.pi), s)
     # Rounding may leave a measure outside [0, 1] by its own size.
-    return jnp.where((h == 0) & (k == 0), origin, jnp.clip(total, 0, 1))
+    return jnp.where((h == 0) & (k == 0), origin, jnp.clip(total, 0, _scaled(1.0, s)))
 
 
-def _side(x: Any, g: Any) -> Any:
+def _side(x: Any, g: Any, s: Any) -> Any:
     """F(x, g): odd in x, and completed by the whole line where g < 0."""
     sign = jnp.where(x < 0, -1.0, 1.0).astype(jnp.result_type(x))
     size, distance = jnp.abs(x), jnp.abs(g)
     near = size * size + distance * distance < NEAR * NEAR
-    value = jnp.where(near, _near(size, distance), _far(size, distance))
-    return sign * jnp.where(g < 0, ndtr(-size) - value, value)
+    value = jnp.where(near, _scaled(_near(size, distance), s), _far(size, distance, s))
+    return sign * jnp.where(g < 0, normal_cdf(-size, s) - value, value)
 
 
 def _near(x: Any, g: Any) -> Any:
@@ -97,7 +118,7 @@ def _near(x: Any, g: Any) -> Any:
     return jnp.where(g <= x, ndtr(-x) / 2 - owen, owen - ndtr(-g) * (0.5 - ndtr(-x)))
 
 
-def _far(x: Any, g: Any) -> Any:
+def _far(x: Any, g: Any, s: Any) -> Any:
     """By the scaled integral, up to where its weight is below rounding; w = W v^2."""
     reach = 80 / (g + jnp.sqrt(g * g + 80))
 
@@ -106,7 +127,7 @@ def _far(x: Any, g: Any) -> Any:
         return 2 * v * jnp.exp(-w * (g + w / 2)) / (x * x + (g + w) ** 2)
 
     value = x * reach * _rule(integrand, _FAR, x) / (2 * jnp.pi)
-    return jnp.exp(-(x * x + g * g) / 2) * value
+    return _exp(-(x * x + g * g) / 2, s) * value
 
 
 def _rule(integrand: Any, rule: Any, like: Any) -> Any:
@@ -120,44 +141,51 @@ def _rule(integrand: Any, rule: Any, like: Any) -> Any:
 
 
 def _with_gradient(function: Any, gradient: Any) -> Any:
-    """A function of three arrays whose partial derivatives are given; infinite ones count as 0."""
+    """A function of arrays (h, k, rho), or also s, whose partial derivatives are given.
 
-    def evaluate(h: Any, k: Any, rho: Any) -> Any:
+    Infinite ones count as 0.
+    """
+
+    def evaluate(*arguments: Any) -> Any:
         # Levels may be plain integers, which have no tangents: all become arrays first.
-        dtype = jnp.result_type(h, k, rho, float)
-        return differentiable(*jnp.broadcast_arrays(*(jnp.asarray(a, dtype) for a in (h, k, rho))))
+        dtype = jnp.result_type(*arguments, float)
+        return differentiable(*jnp.broadcast_arrays(*(jnp.asarray(a, dtype) for a in arguments)))
 
     def derive(primals: Any, tangents: Any) -> Any:
-        slopes = gradient(*primals)
+        value = differentiable(*primals)
+        slopes = (*gradient(*primals), value)[: len(primals)]
         change = sum(
-            jnp.where(jnp.isfinite(s), s, 0) * t for s, t in zip(slopes, tangents, strict=True)
+            jnp.where(jnp.isfinite(slope), slope, 0) * tangent
+            for slope, tangent in zip(slopes, tangents, strict=True)
         )
-        return differentiable(*primals), change
+        return value, change
 
-    differentiable = jax.custom_jvp(function)
+    # jax would fill a default in and take it for an argument.
+    differentiable = jax.custom_jvp(lambda *arguments: function(*arguments))
     differentiable.defjvp(derive)
     return evaluate
 
 
-def _density(h: Any) -> Any:
-    return jnp.exp(-h * h / 2) / np.sqrt(2 * np.pi)
+def _density(h: Any, s: Any = None) -> Any:
+    return _exp(-h * h / 2, s) / np.sqrt(2 * np.pi)
 
 
-def _corner_gradient(h: Any, k: Any, rho: Any) -> Any:
-    by_rho = _exponential(h, k, rho) / (2 * np.pi * jnp.sqrt((1 - rho) * (1 + rho)))
-    by_h, by_k = _density(h) * _conditional(h, k, rho), _density(k) * _conditional(k, h, rho)
+def _corner_gradient(h: Any, k: Any, rho: Any, s: Any = None) -> Any:
+    by_rho = _exponential(h, k, rho, s) / (2 * np.pi * jnp.sqrt((1 - rho) * (1 + rho)))
+    by_h = _density(h, s) * _conditional(h, k, rho)
+    by_k = _density(k, s) * _conditional(k, h, rho)
     return by_h, by_k, by_rho
 
 
-def _conditional_gradient(h: Any, k: Any, rho: Any) -> Any:
+def _conditional_gradient(h: Any, k: Any, rho: Any, s: Any = None) -> Any:
     root = jnp.sqrt((1 - rho) * (1 + rho))
-    unit = _density(_distance(h, k, rho))
+    unit = _density(_distance(h, k, rho), s)
     return -rho / root * unit, unit / root, (rho * k - h) / root**3 * unit
 
 
-def _exponential_gradient(h: Any, k: Any, rho: Any) -> Any:
+def _exponential_gradient(h: Any, k: Any, rho: Any, s: Any = None) -> Any:
     square = (1 - rho) * (1 + rho)
-    value = _exponential(h, k, rho)
+    value = _exponential(h, k, rho, s)
     by_rho = value * (h * k * (1 + rho * rho) - rho * (h * h + k * k)) / square**2
     return value * (rho * k - h) / square, value * (rho * h - k) / square, by_rho
 
@@ -171,5 +199,6 @@ __all__ = [
     "bivariate_normal_cdf",
     "conditional_normal_cdf",
     "erf",
+    "log_sum",
     "normal_cdf",
 ]

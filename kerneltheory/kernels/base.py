@@ -11,6 +11,7 @@ import sympy
 from flint import acb, arb, arb_series, ctx
 
 from kerneltheory.core import check, lower
+from kerneltheory.core.differentiable import ROUNDING
 from kerneltheory.core.errors import KernelTheoryError, PrecisionError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.records import is_concrete
@@ -19,8 +20,6 @@ from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import elementwise
 
 T = sympy.Symbol("t", real=True)
-# A cosine of rows of a few thousand columns is computed to this many units of rounding.
-ROUNDING = 64
 # What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
 # with large weights loses most.
 BITS_PER_LAYER = 32
@@ -114,8 +113,16 @@ class Kernel(ABC):
         Raises:
             ValueError: if a cosine lies outside [-1, 1] or is not finite. Inside jax
                 transformations, where values are not known, the nearer end is taken.
+            KernelTheoryError: if the variances leave the range of the numbers.
         """
-        return elementwise(self.profile, self.trace, _checked_cosines(t))
+        t = _checked_cosines(t)
+        result = elementwise(self.profile, self.trace, t)
+        if is_concrete(result) and not np.isfinite(result).all():
+            raise KernelTheoryError(
+                f"{self} leaves the range of {result.dtype} on the way to h(t): log h(1) is "
+                f"{self.log_trace:.6g}; take fewer layers or smaller variances"
+            )
+        return result
 
     def correlation(self, t: Any) -> Any:
         """h(t)/h(1) elementwise for cosines t in [-1, 1]; exactly 1 at t = 1.

@@ -13,12 +13,12 @@ import sympy
 from flint import arb
 
 from kerneltheory.core import lower
+from kerneltheory.core.differentiable import rounded_correlation
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import MAX_OPERATIONS, Kernel, T
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import mirrored
-from kerneltheory.kernels.maps import rounded_correlation
 
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul}
 # Rows whose Gram matrix is computed for the sake of its diagonal.
@@ -180,8 +180,11 @@ class ComposedKernel(Kernel):
         xp = jnp if isinstance(gram, jax.Array) else np
         first = xp.sqrt(xp.diagonal(gram) if Z is None else _diagonal(self.inner, X))
         second = first if Z is None else xp.sqrt(_diagonal(self.inner, Z))
-        # Rounding may leave [-1, 1] by more than the outer kernel takes for rounding.
-        values = self.outer(xp.clip(gram / (first[:, None] * second), -1, 1))
+        # Rounding may leave [-1, 1] by more than the outer kernel takes for rounding; and what it
+        # cannot tell from one is one, as in `differentiable.rounded_correlation`.
+        cosines = xp.clip(gram / (first[:, None] * second), -1, 1)
+        near = 1 - cosines < 4 * xp.finfo(cosines.dtype).eps
+        values = self.outer(xp.where(near, xp.ones_like(cosines), cosines))
         return values if Z is not None else mirrored(values, self.trace)
 
     def on_balls(self, cosine: Any) -> Any:

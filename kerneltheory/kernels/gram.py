@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
+from kerneltheory.core.differentiable import replace_value
 from kerneltheory.core.precision import float64_policy
 
 # Rows of a tile: its arrays stay in the caches of a core.
@@ -25,11 +26,6 @@ def elementwise(profile: Callable[[Any], Any], at_one: float, cosines: Any) -> A
 def _elementwise(profile: Callable[[Any], Any], at_one: float, cosines: Any) -> Any:
     values = profile(cosines)
     return replace_value(values, jnp.where(cosines == 1, jnp.asarray(at_one, values.dtype), values))
-
-
-def replace_value(value: Any, better: Any) -> Any:
-    """`better`, a correction of `value` within rounding, with the derivative of `value`."""
-    return jax.lax.stop_gradient(better) + (value - jax.lax.stop_gradient(value))
 
 
 def gram_matrix(
@@ -162,5 +158,5 @@ def interpolated(coefficients: Any, bend: Any, at_one: Any, cosines: Any) -> Any
         even = first + (2 * z * even[0] - even[1]), even[0]
         odd = second + (2 * z * odd[0] - odd[1]), odd[0]
     values = even[0] - z * even[1] + x * (odd[0] - odd[1])
-    # What rounding cannot tell from one is one, as in `maps.rounded_correlation`.
+    # What rounding cannot tell from one is one, as in `differentiable.rounded_correlation`.
     return jnp.where(1 - cosines < 4 * jnp.finfo(cosines.dtype).eps, at_one, values)

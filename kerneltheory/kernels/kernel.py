@@ -14,12 +14,13 @@ from flint import arb, ctx
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import check, lower
+from kerneltheory.core.differentiable import replace_value
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import half_angle, recursion
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
 from kerneltheory.kernels.centred import Centred
-from kerneltheory.kernels.gram import gram_matrix, replace_value
+from kerneltheory.kernels.gram import gram_matrix
 from kerneltheory.kernels.maps import ball_maps, check_tangent, terms_for
 from kerneltheory.kernels.network import (
     homogeneous_profile,

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import sympy
 from flint import arb, ctx
 
@@ -16,6 +17,7 @@ from kerneltheory.activations.duals import correlation_dual, dual_class
 from kerneltheory.activations.hermite import certified_end
 from kerneltheory.activations.series import derivative_of, mehler_ball, to_arrays
 from kerneltheory.core import lower
+from kerneltheory.core.differentiable import ROUNDING, rounded_correlation, with_slope
 from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.hermite_arrays import (
@@ -24,13 +26,17 @@ from kerneltheory.core.hermite_arrays import (
     mehler_sum,
     terms_needed,
 )
-from kerneltheory.kernels.gram import replace_value
 from kerneltheory.kernels.recursion import LayerMaps, repeat
 
 UNROLLED = 8
 # Of a series: what arrays may miss of E[phi^2], and the most terms that are summed in a layer.
 TOLERANCE = 1e-15
 MAX_TERMS = 512
+# Below this part of T(q, q, 1) and this gap a difference of T would lose too many digits. Three
+# nodes then integrate the slope, over an angle of a few hundredths of its scale, to rounding.
+CANCELLED, SMALL_GAP = 1e-4, 1e-3
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
+_GAP_NODES, _GAP_WEIGHTS = ((_NODES + 1) / 2).tolist(), (_WEIGHTS / 2).tolist()
 # Layers after which variances move too little to change how many terms they need.
 SETTLED = 8
 
@@ -145,17 +151,58 @@ def numeric_maps(phi: Activation, terms: int = 0) -> LayerMaps[Any]:
     )
     curvature = _lowered(lower.to_jax, correlation_dual(phi, 2))
     maps = _differentiable_maps(value, slope, curvature, variance, variance_slope)
+    if _at_one(correlation_dual(phi, 2)).rhs.has(sympy.zoo, sympy.oo, sympy.nan):
+        maps = _with_gaps(maps, curvature)
     return maps if dual_class(phi).name == "elementary" else replace(maps, repeat=_rolled)
 
 
 def _differentiable_maps(
     value: Any, first: Any, second: Any, variance: Any, variance_slope: Any
 ) -> LayerMaps[Any]:
-    first = _with_derivative(first, second)
-    value = _with_derivative(value, first)
+    first = with_slope(first, functools.partial(_by_correlation, second))
+    value = with_slope(value, functools.partial(_by_correlation, first))
     return LayerMaps(
         value, first, variance, variance_slope, jnp.sqrt, rounded_correlation, compiled_repeat
     )
+
+
+def _by_correlation(slope: Callable[..., Any], q1: Any, q2: Any, c: Any) -> Any:
+    """The derivative in c of a map whose derivative in the covariance is given.
+
+    Where it is infinite, as that of the slope of relu at coincident inputs, the map has the kink of
+    a distance: its derivative along the inputs averages to 0.
+    """
+    derivative = slope(q1, q2, c) * jnp.sqrt(q1) * jnp.sqrt(q2)
+    return jnp.where(jnp.isfinite(derivative), derivative, 0)
+
+
+def _with_gaps(maps: LayerMaps[Any], curvature: Any) -> LayerMaps[Any]:
+    """The maps of a gap g = 1 - c, for a T' that is smooth in the angle and not in c."""
+
+    def slope(q: Any, gap: Any) -> Any:
+        # At a gap that c resolves; from there to 0 the slope is a line in the angle, to rounding.
+        c = 1 - jnp.maximum(gap, ROUNDING * jnp.finfo(gap.dtype).eps)
+        end = maps.variance_slope(q)
+        return end - (end - maps.slope(q, q, c)) * jnp.sqrt(gap / (1 - c))
+
+    def drop(q: Any, gap: Any) -> Any:
+        end = maps.variance(q)
+        far = end - maps.value(q, q, 1 - gap)
+        # Where digits would cancel, the integral of the slope over the angle.
+        angle = 2 * jnp.arcsin(jnp.sqrt(jnp.clip(gap / 2, 0, 1)))
+        near = sum(
+            weight * jnp.sin(node * angle) * slope(q, 2 * jnp.sin(node * angle / 2) ** 2)
+            for node, weight in zip(_GAP_NODES, _GAP_WEIGHTS, strict=True)
+        )
+        cancelled = (far < CANCELLED * end) & (gap < SMALL_GAP)
+        return jnp.where(cancelled, q * angle * near, jnp.maximum(far, 0))
+
+    def by_gap(derivative: Any, q: Any, gap: Any) -> Any:
+        return -_by_correlation(derivative, q, q, 1 - gap)
+
+    slope_at_gap = with_slope(slope, functools.partial(by_gap, curvature))
+    drop = with_slope(drop, lambda q, gap: q * slope_at_gap(q, gap))
+    return replace(maps, drop=drop, slope_at_gap=slope_at_gap)
 
 
 def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:
@@ -207,33 +254,6 @@ def terms_for(
     return max(found)
 
 
-def _with_derivative(function: Callable, derivative: Callable) -> Callable:
-    """A map of (q1, q2, c) whose derivative in c is the lowered exact one.
-
-    Differentiating the lowered map instead gives NaN at c = +-1, where roots of 1 - c^2 cancel.
-    Where the exact derivative is infinite, as that of the slope of relu at coincident inputs, the
-    map has the kink of a distance: its derivative along the inputs averages to 0.
-    """
-
-    def evaluate(q1: Any, q2: Any, c: Any) -> Any:
-        result = function(q1, q2, c)
-        shape = jnp.broadcast_shapes(jnp.shape(q1), jnp.shape(q2), jnp.shape(c))
-        return jnp.broadcast_to(jnp.asarray(result, jnp.result_type(c)), shape)
-
-    def derive(primals: Any, tangents: Any) -> Any:
-        (q1, q2, c), (dq1, dq2, dc) = primals, tangents
-        result, along_variances = jax.jvp(
-            lambda first, second: evaluate(first, second, c), (q1, q2), (dq1, dq2)
-        )
-        by_correlation = derivative(q1, q2, c) * jnp.sqrt(q1) * jnp.sqrt(q2)
-        by_correlation = jnp.where(jnp.isfinite(by_correlation), by_correlation, 0)
-        return result, along_variances + by_correlation * dc
-
-    differentiable = jax.custom_jvp(evaluate)
-    differentiable.defjvp(derive)
-    return differentiable
-
-
 def compiled_repeat(count: int, step: Callable[[Any], Any], state: Any) -> Any:
     """Apply a layer several times; deep networks as one compiled loop.
 
@@ -254,14 +274,3 @@ def _rolled(count: int, step: Callable[[Any], Any], state: Any) -> Any:
         )
 
     return jax.lax.fori_loop(0, count, body, state)
-
-
-def rounded_correlation(c: Any) -> Any:
-    """Clip to [-1, 1]; a correlation that rounding cannot tell from one is one.
-
-    An angle below sqrt(8 eps) is not resolved by its cosine, and coincident inputs must give the
-    diagonal exactly.
-    """
-    clipped = jnp.clip(c, -1, 1)
-    near = 1 - clipped < 4 * jnp.finfo(clipped.dtype).eps
-    return replace_value(c, jnp.where(near, jnp.ones_like(clipped), clipped))

@@ -15,10 +15,11 @@ import sympy
 from flint import arb, ctx
 
 from kerneltheory.core import lower
+from kerneltheory.core.differentiable import ROUNDING
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import recursion
-from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, ROUNDING, T
+from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, T
 from kerneltheory.kernels.gram import interpolated_tile
 from kerneltheory.kernels.interpolant import Interpolant, interpolate
 from kerneltheory.kernels.maps import is_series, numeric_maps, symbolic_maps, terms_for
@@ -98,8 +99,9 @@ def _profile(kernel: "NetworkKernel", maps: LayerMaps, mean_square: float, t: An
     """The kernel at cosines of inputs with |x|^2/dim = mean_square, by the recursion."""
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
     q = float(kernel.weight_variance * sympy.Rational(mean_square) + kernel.bias_variance)
-    same, start = jnp.asarray(q, t.dtype), maps.correlation((w * mean_square * t + b) / q)
-    return recursion.covariances(maps, kernel.depth, w, b, (same, same), start, kernel.tangent)
+    gap = (w * mean_square / q) * (1 - t)
+    same = jnp.full_like(gap, q)
+    return recursion.of_one_variance(maps, kernel.depth, w, b, same, gap, kernel.tangent)
 
 
 @functools.lru_cache(maxsize=256)

@@ -36,6 +36,9 @@ class LayerMaps(Generic[Number]):
         correlation: brings a computed correlation back into its domain, where rounding may have
             left it (the identity where arithmetic does not round).
         repeat: applies a layer to a state several times.
+        drop: T(q, q, 1) - T(q, q, 1 - g) as a function of (q, g), and
+        slope_at_gap: T'(q, q, 1 - g), both to what g is worth near 0; given only where T' has an
+            infinite derivative there and arithmetic rounds.
     """
 
     value: Callable[[Number, Number, Number], Number]
@@ -45,6 +48,8 @@ class LayerMaps(Generic[Number]):
     root: Callable[[Number], Number]
     correlation: Callable[[Number], Number]
     repeat: Callable[[int, Callable[[Any], Any], Any], Any] = repeat
+    drop: Callable[[Number, Number], Number] | None = None
+    slope_at_gap: Callable[[Number, Number], Number] | None = None
 
 
 def covariances(
@@ -104,6 +109,34 @@ def diagonal(
 
     q, theta = maps.repeat(depth, layer, (variance, variance if tangent else None))
     return theta if tangent else q
+
+
+def of_one_variance(
+    maps: LayerMaps,
+    depth: int,
+    weight_variance: Any,
+    bias_variance: Any,
+    variance: Any,
+    gap: Any,
+    tangent: bool,
+) -> Any:
+    r"""The same as `covariances` for two inputs of one variance, from the gap g = 1 - c.
+
+    The slope of a kinked phi moves by :math:`\epsilon/\sqrt g` where c is rounded. No layer rounds
+
+    .. math:: g' = w\,(T(q, q, 1) - T(q, q, 1 - g)) / q', \qquad K' = q' (1 - g')
+    """
+    w, b, drop, slope = weight_variance, bias_variance, maps.drop, maps.slope_at_gap
+    if drop is None or slope is None or not tangent:
+        start = maps.correlation(1 - gap)
+        return covariances(maps, depth, w, b, (variance, variance), start, tangent)
+
+    def layer(state: Any) -> Any:
+        q, gap, theta = state
+        following, lost = w * maps.variance(q) + b, w * drop(q, gap)
+        return following, lost / following, following - lost + w * slope(q, gap) * theta
+
+    return maps.repeat(depth, layer, (variance, gap, variance * (1 - gap)))[-1]
 
 
 def correlations(

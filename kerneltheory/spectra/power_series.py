@@ -126,6 +126,8 @@ class _Rest:
         self.flat += [m / r**count / (1 - r**-2) for r, m in self.discs]
         # Where singularities leave h bounded on the closed disc; discs are sharper, if there are.
         self.unit = None if self.flat else largest_on_unit_disc(kernel)
+        if not self.flat and self.unit is None:
+            raise PrecisionError(f"nothing is known of the rest of the power series of {kernel}")
 
     def bound(self, k: int, j: int, weight: arb) -> arb:
         """Of the terms a_{k+2i} w_{k,i}, i >= j, where w_{k,j} is the weight."""

@@ -9,7 +9,22 @@ import numpy as np
 import pytest
 import sympy
 
-from kerneltheory.core.errors import LoweringError
+from kerneltheory.activations.catalogue import (
+    absolute,
+    elu,
+    erf,
+    exp,
+    gaussian,
+    gelu,
+    hard_tanh,
+    relu,
+    sign,
+    sin,
+    step,
+)
+from kerneltheory.activations.duals import covariance_dual, dual
+from kerneltheory.activations.series import derivative_of
+from kerneltheory.core.errors import LoweringError, PrecisionError
 from kerneltheory.core.formula import Formula
 
 t = sympy.Symbol("t", real=True)
@@ -90,3 +105,61 @@ def test_function_without_a_numeric_form_is_refused_before_any_number_is_seen():
         bessel(1.0)
     with pytest.raises(LoweringError, match="has no ball form"):
         bessel.certified(1)
+
+
+# Kinks, jumps, smooth ones and waves. Of distribution functions, one: outside of compiled code
+# each value of theirs takes a second.
+CLOSED = (relu, absolute, step, sign, erf, gelu, sin, exp, gaussian())
+
+
+@pytest.mark.parametrize("phi", [*CLOSED, hard_tanh], ids=lambda phi: phi.name)
+def test_gradient_of_a_dual_is_the_next_dual_up_to_the_ends(phi):
+    first, second = dual(phi), dual(phi, 1)
+    ends = np.array([-1.0, -0.3, 0.0, 0.7, 1.0])
+    with jax.enable_x64(True):
+        slopes = np.asarray(jax.vmap(jax.grad(first))(jnp.asarray(ends)))
+    if derivative_of(phi) is None:
+        # The slope of sign and step is 1/sqrt(1 - rho^2) times a positive number (Sheppard 1899).
+        assert slopes[0] == slopes[-1] == np.inf
+        ends, slopes = ends[1:-1], slopes[1:-1]
+    truth = [float(second.certified(rho).mid()) for rho in ends]
+    np.testing.assert_allclose(slopes, truth, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("phi", CLOSED, ids=lambda phi: phi.name)
+def test_covariance_duals_hold_at_equal_and_opposite_inputs_however_rounded(phi):
+    """E phi(u)^2 and E phi(u) phi(-u), at variances of which q q and k^2 round apart."""
+    q = np.linspace(0.1, 3, 20)
+    general = covariance_dual(phi)
+    for end in (1, -1):
+        truth = [float(general.certified(v, v, end * v).mid()) for v in q[:3].tolist()]
+        found = general(q, q, end * q)
+        scale = general(q, q, q)
+        np.testing.assert_allclose(found[:3] / scale[:3], truth / scale[:3], rtol=0, atol=1e-14)
+        assert np.all(np.abs(found) <= scale * (1 + 1e-14))
+        # Outside by rounding of the caller is at the end, too.
+        np.testing.assert_allclose(general(q, q, end * q * (1 + 2**-49)), found, rtol=1e-12)
+
+
+@pytest.mark.parametrize("phi", [relu, erf, gelu], ids=lambda phi: phi.name)
+def test_values_outside_the_domain_are_refused_even_where_the_expression_is_real(phi):
+    for rho in (1.1, -1 - 1e-12, np.array([0.5, 2.0]), jnp.float32(1.001)):
+        with pytest.raises(ValueError, match=f"dual of {phi.name} is not a real number"):
+            dual(phi)(rho)
+    assert dual(phi)(1 + 2.0**-49) == dual(phi)(1.0)
+    for values in ((1.0, 4.0, 2.01), (-1.0, 1.0, 0.0), (1.0, np.array([4.0, 1.0]), -2.0)):
+        with pytest.raises(ValueError, match=r"covariance dual of .* is not a real number"):
+            covariance_dual(phi)(*values)
+    # Inside a transformation no value is known: the answer is no number there.
+    assert np.isnan(jax.jit(dual(phi))(1.1))
+
+
+def test_certified_takes_the_digits_that_cancellation_costs():
+    """E relu and E elu differ by at most 1, so T of elu is T of relu within O(sqrt q)."""
+    q = 200
+    ball, other = (covariance_dual(phi).certified(q, 2 * q, q, digits=30) for phi in (elu, relu))
+    assert ball.rad() < 1e-30 * ball
+    # |elu - relu| < 1: |E elu elu' - E relu relu'| < E |relu| + E |relu'| + 1.
+    assert abs(ball - other) < (q / (2 * np.pi)) ** 0.5 + (2 * q / (2 * np.pi)) ** 0.5 + 1
+    with pytest.raises(PrecisionError, match="is not enclosed to 30 digits with 600 digits"):
+        covariance_dual(elu).certified(10**6, 10**6, 10**5)

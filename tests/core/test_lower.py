@@ -12,6 +12,7 @@ from flint import acb, arb, arb_series, ctx
 
 from kerneltheory.core import lower
 from kerneltheory.core.errors import LoweringError
+from kerneltheory.core.normal import BivariateNormalCDF, ConditionalNormalCDF, NormalCDF
 
 x = sympy.Symbol("x", real=True)
 EXPRESSIONS = [
@@ -127,3 +128,42 @@ def test_relative_radius_is_infinite_where_zero_is_not_excluded():
     assert lower.relative_radius(arb("nan")) == float("inf")
     # A ball [3, 5]: radius 1 over the smallest magnitude 3; radii carry 30 bits.
     assert lower.relative_radius(arb(4, 1)) == pytest.approx(1 / 3, rel=2**-28)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        sympy.exp(-x) * sympy.cosh(2 * x),
+        sympy.exp(-x) * sympy.sinh(x) * (1 + x),
+        (3 * sympy.sinh(x) - sympy.cosh(x) / 2) * sympy.exp(-2 * x),
+        sympy.exp(-x) / (1 + sympy.exp(-x)) ** 2,
+        sympy.sinh(x) / sympy.cosh(x) ** 2,
+        sympy.log(2 + 3 * sympy.exp(x)) * sympy.exp(x) * sympy.exp(x**2),
+        sympy.exp(x**2 / 2) * NormalCDF(-x),
+        sympy.exp(x) * BivariateNormalCDF(-x, x - 1, -x / 2) / sympy.cosh(x),
+        sympy.exp(x) * ConditionalNormalCDF(x, -1, x / 3) * sympy.exp(-3 * x),
+    ],
+    ids=str,
+)
+def test_combined_exponents_are_the_same_function_with_the_same_derivative(expression):
+    function = lower.to_jax((x,), expression)
+    both = jax.jit(jax.value_and_grad(lambda t: jnp.asarray(function(t))))
+    for point in (-0.75, 0.0, 0.25, 1.5):
+        with jax.enable_x64(True), ctx.workdps(40):
+            value, slope = both(point)
+            truths = (
+                lower.to_float(arb(lower.to_balls((x,), e)(arb(point))))
+                for e in (expression, sympy.diff(expression, x))
+            )
+        np.testing.assert_allclose((value, slope), tuple(truths), rtol=1e-13, atol=1e-15)
+
+
+def test_products_of_far_exponentials_do_not_overflow():
+    q = 5000.0
+    with jax.enable_x64(True):
+        decay = lower.to_jax((x,), sympy.exp(x**2 / 2) * NormalCDF(-x))(q)
+        half = lower.to_jax((x,), sympy.exp(-x) * sympy.sinh(x))(q)
+        none = lower.to_jax((x,), sympy.exp(-x) / (1 + sympy.exp(-x)) ** 2)(-q)
+    # Mills' ratio: 1/(q sqrt(2 pi)) (1 - 1/q^2 + ...); the exponent q^2/2 is rounded.
+    assert float(decay) == pytest.approx(1 / (q * np.sqrt(2 * np.pi)), rel=q**2 * 2**-52 + q**-2)
+    assert (float(half), float(none)) == (0.5, 0.0)

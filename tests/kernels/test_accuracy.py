@@ -11,12 +11,27 @@ import pytest
 import sympy
 from flint import arb, ctx
 
-from kerneltheory.activations.activation import X
-from kerneltheory.activations.catalogue import CATALOGUE, step
+from kerneltheory.activations.activation import X, activation
+from kerneltheory.activations.catalogue import (
+    CATALOGUE,
+    absolute,
+    gabor,
+    gelu,
+    leaky_relu,
+    mish,
+    rbf_feature,
+    relu,
+    selu,
+    sigmoid,
+    sin,
+    softplus,
+    step,
+    swish,
+)
 from kerneltheory.activations.duals import dual_class
 from kerneltheory.activations.growth import growth
-from kerneltheory.activations.series import derivative_of
-from kerneltheory.core.errors import DivergentError
+from kerneltheory.activations.series import derivative_of, to_arrays
+from kerneltheory.core.errors import DivergentError, KernelTheoryError
 from kerneltheory.kernels import recursion
 from kerneltheory.kernels.kernel import nngp, ntk
 from kerneltheory.kernels.maps import ball_maps, is_series, numeric_maps, terms_for
@@ -132,13 +147,13 @@ def test_kernels_of_every_depth_agree_with_balls(phi):
             continue
 
         @jax.jit
-        def run(depth, c, tangent=tangent):
-            q = jnp.full_like(c, w + b)
-            return recursion.covariances(floats, depth, w, b, (q, q), c, tangent)
+        def run(depth, gap, tangent=tangent):
+            q = jnp.full_like(gap, w + b)
+            return recursion.of_one_variance(floats, depth, w, b, q, gap, tangent)
 
         def at_depth(depth, run=run):
             with jax.enable_x64(True):
-                return np.asarray(run(depth, jnp.asarray((w * t + b) / (w + b))))
+                return np.asarray(run(depth, jnp.asarray(w / (w + b) * (1 - t))))
 
         for depth in depths:
             kernel = (ntk if tangent else nngp)(phi, depth, weight_variance=w, bias_variance=b)
@@ -152,8 +167,7 @@ def test_kernels_of_every_depth_agree_with_balls(phi):
                 terms if tangent else 1
             )
             error = np.abs(found - [float(ball.mid()) for ball in truth]) / scale
-            # Rounding c moves the slope of a kinked phi by eps / sqrt(1 - c^2), in every layer.
-            assert np.all(error < 1e-12 * max(1, depth / 5) + left_out), (kernel, error)
+            assert np.all(error < 1e-12 + left_out), (kernel, error)
             if positive:
                 assert np.all(error * scale / found < 1e-11 + left_out * scale / found)
         for depth in DEPTHS[len(depths) :] if is_series(phi) else ():
@@ -162,6 +176,60 @@ def test_kernels_of_every_depth_agree_with_balls(phi):
             scale = problems.network_kernel(known, depth, w, b, *3 * (w + b,), tangent=tangent)
             error = abs(at_depth(depth)[-1] - truth) / scale
             assert error < 1e-12 * max(1, depth / 5) + left_out, (phi.name, depth, tangent)
+
+
+@pytest.mark.parametrize(
+    ("phi", "w"),
+    [(relu, 1.0), (leaky_relu(0.25), 0.75), (absolute, 0.5)],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_tangent_kernels_of_kinks_keep_their_digits_where_inputs_meet(phi, w):
+    """T' is a line in the angle, which a rounded c knows to eps/angle: 1e-8 in the last layers."""
+    depth, t = 50, np.array([0.5, 1 - 2.0**-20])
+    kernel = ntk(phi, depth, weight_variance=w, bias_variance=0.25)
+    with ctx.workdps(40 + 16 * depth):
+        truth = [kernel.on_balls(arb(cosine)) for cosine in t]
+    assert max(ball.rad() for ball in truth) < 1e-16
+    found = kernel(t)
+    assert np.all(np.abs(found - [float(b.mid()) for b in truth]) < 1e-14 * depth * kernel.trace)
+
+
+# A factor of order exp(q) meets one of exp(-q): waves, exponentials on a half line and on both.
+LARGE = [sin, rbf_feature(0.25), gabor(0.5, 2), activation(sympy.exp(-sympy.Abs(X))), selu]
+
+
+@pytest.mark.parametrize("phi", LARGE, ids=lambda phi: phi.name)
+@pytest.mark.parametrize(("dtype", "q"), [(np.float64, 800.0), (np.float32, 160.0)])
+def test_no_factor_overflows_where_the_product_does_not(phi, dtype, q):
+    """An exponent of size q is rounded by eps q, and so is the product, relatively."""
+    floats, balls = numeric_maps(phi), ball_maps(phi)
+    point = q, 0.75 * q, 0.984375
+    for name, at_one in (("value", "variance"), ("slope", "variance_slope")):
+        with jax.enable_x64(dtype is np.float64):
+            found = float(jax.jit(getattr(floats, name))(*(jnp.asarray(a, dtype) for a in point)))
+            scale = float(getattr(floats, at_one)(jnp.asarray(q, dtype)))
+        with ctx.workdps(400):
+            truth = arb(getattr(balls, name)(*map(arb, point)))
+        assert truth.rad() < 1e-20 * scale
+        assert abs(found - float(truth.mid())) < 4 * np.finfo(dtype).eps * q * abs(scale)
+
+
+def test_variances_that_leave_the_floats_on_the_way_are_refused():
+    """The sums in gelu's formula hold squares of a variance that here reaches 4^160."""
+    kernel = nngp(gelu, 160, weight_variance=8)
+    assert np.isfinite(kernel.trace)
+    with pytest.raises(KernelTheoryError, match="leaves the range of float64"):
+        kernel(0.5)
+
+
+@pytest.mark.parametrize("phi", [sigmoid, swish, softplus, mish], ids=lambda phi: phi.name)
+def test_functions_of_series_and_their_slopes_are_finite_everywhere(phi):
+    """Each tends to 0 or grows like x at both ends; so do slopes, to 0 or 1."""
+    x = jnp.array([-1e4, -100.0, 100.0, 1e4], jnp.float32)
+    values, slopes = to_arrays(phi)(x), to_arrays(derivative_of(phi))(x)
+    grows = phi is not sigmoid
+    np.testing.assert_allclose(values, [0, 0, *((100, 1e4) if grows else (1, 1))], atol=1e-5)
+    np.testing.assert_allclose(slopes, [0, 0, *((1, 1) if grows else (0, 0))], atol=1e-5)
 
 
 @by_name

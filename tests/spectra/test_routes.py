@@ -170,7 +170,7 @@ def test_enclosures_in_the_angle_hold_values_and_poles(kernel):
             ball = acb(arb(middle, reach), arb(0, reach))
             found = kernel.enclose_at_angle(ball)
             assert found.is_finite(), middle
-            for shift in (-0.9, 0.0, 0.7):
+            for shift in (-0.9, 0.05, 0.7):
                 theta = arb(middle + shift * reach)
                 assert found.contains(acb(kernel.on_balls(theta.cos()))) or theta < 0
 
