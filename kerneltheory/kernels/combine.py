@@ -195,6 +195,10 @@ class ComposedKernel(Kernel):
         """Enclosure of h(cos 2a) on a complex ball."""
         return self.outer.at_half_angle(self.inner.half_angle_after(half))
 
+    def half_angle_after(self, half: Centred) -> Centred:
+        """The half angle between feature vectors, from that between inputs."""
+        return self.outer.half_angle_after(self.inner.half_angle_after(half))
+
     def ball_at_one(self) -> arb:
         """Enclosure of h(1), which is that of the outer kernel."""
         return self.outer.ball_at_one()

@@ -91,10 +91,10 @@ def spectrum(
         TypeError, ValueError: if a callable does not return finite real numbers, one a cosine.
 
     Examples:
-        >>> import sympy
+        >>> import math, sympy
         >>> from kerneltheory.kernels.kernel import dot_product_kernel
         >>> s = spectrum(dot_product_kernel(sympy.exp(sympy.Symbol("t"))), 3, 4)
-        >>> bool(np.isclose(s.eigenvalues[0], np.sinh(1), rtol=1e-15))
+        >>> math.isclose(s.eigenvalues[0], math.sinh(1), rel_tol=1e-15)
         True
     """
     if callable(kernel) and not isinstance(kernel, Kernel):
