@@ -87,11 +87,16 @@ if TYPE_CHECKING:
     from kerneltheory.learning.subsets import subset_learning_curve
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.decomposition import decompose, decompose_zonal
+    from kerneltheory.spectra.derive_exact import derive_eigenvalue
     from kerneltheory.spectra.domains import certified_spectrum, spectrum
     from kerneltheory.spectra.empirical import empirical_spectrum, sampling_bias
+    from kerneltheory.spectra.exact import eigenvalue
+    from kerneltheory.spectra.expansion import derive_eigenvalue_expansion, eigenvalue_expansion
     from kerneltheory.spectra.plots import plot_spectra
     from kerneltheory.spectra.power_law import power_law_spectrum, power_law_target
     from kerneltheory.spectra.spectrum import Spectrum, Target
+    from kerneltheory.spectra.tail_derivation import derive_tail_law
+    from kerneltheory.spectra.tail_law import TailLaw, tail_law
     from kerneltheory.sphere.basis import harmonic_basis, zonal_harmonic
 
 __version__ = "0.1.0"
@@ -106,6 +111,7 @@ __all__ = [
     "NotPositiveDefiniteError",
     "PrecisionError",
     "Spectrum",
+    "TailLaw",
     "Target",
     "absolute",
     "activation",
@@ -118,9 +124,14 @@ __all__ = [
     "decompose",
     "decompose_zonal",
     "derive_dual",
+    "derive_eigenvalue",
+    "derive_eigenvalue_expansion",
+    "derive_tail_law",
     "dot_product_kernel",
     "dual",
     "dual_class",
+    "eigenvalue",
+    "eigenvalue_expansion",
     "elu",
     "empirical_spectrum",
     "erf",
@@ -163,6 +174,7 @@ __all__ = [
     "step",
     "subset_learning_curve",
     "swish",
+    "tail_law",
     "tanh",
     "two_slope",
     "zonal_harmonic",
@@ -226,11 +238,16 @@ _NAMES_OF = {
     "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),
     "spectra.decomposition": ("decompose", "decompose_zonal"),
-    "spectra.empirical": ("empirical_spectrum", "sampling_bias"),
+    "spectra.derive_exact": ("derive_eigenvalue",),
     "spectra.domains": ("certified_spectrum", "spectrum"),
+    "spectra.empirical": ("empirical_spectrum", "sampling_bias"),
+    "spectra.exact": ("eigenvalue",),
+    "spectra.expansion": ("derive_eigenvalue_expansion", "eigenvalue_expansion"),
     "spectra.plots": ("plot_spectra",),
     "spectra.power_law": ("power_law_spectrum", "power_law_target"),
     "spectra.spectrum": ("Spectrum", "Target"),
+    "spectra.tail_derivation": ("derive_tail_law",),
+    "spectra.tail_law": ("TailLaw", "tail_law"),
     "sphere.basis": ("harmonic_basis", "zonal_harmonic"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}

@@ -53,7 +53,8 @@ def integrate(
     total: list[arb] | None = None
     pending = [(low, high)]
     used = 0
-    for used in range(1, MAX_INTERVALS + 1):
+    while used < MAX_INTERVALS:
+        used += 1
         if not pending:
             assert total is not None
             return total

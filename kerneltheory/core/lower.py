@@ -14,7 +14,7 @@ import numpy as np
 import sympy
 from flint import acb, arb, arb_series, fmpq
 
-from kerneltheory.core import normal_arrays, normal_balls
+from kerneltheory.core import normal_arrays, normal_balls, special_balls
 from kerneltheory.core.errors import LoweringError
 from kerneltheory.core.exponents import combine
 
@@ -128,6 +128,7 @@ def to_balls(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., A
     that meets a branch cut gives NaN. Precision is flint's current one.
     """
     _check_symbols(args, rhs)
+    rhs = special_balls.separate_reciprocals(rhs)
     replacements, (reduced,) = sympy.cse([rhs], symbols=sympy.numbered_symbols("_t"))
     namespace: dict[str, Any] = {"_power": _power, "_constant": _constant, "_fmpq": fmpq}
     names = {symbol: f"_a{i}" for i, symbol in enumerate(args)}
@@ -146,13 +147,20 @@ def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
     if node in names:
         return names[node]
     if isinstance(node, sympy.Rational):
-        return f"_fmpq({node.p}, {node.q})"
+        return f"_fmpq({hex(node.p)}, {hex(node.q)})"  # str() refuses thousands of digits
     if isinstance(node, sympy.NumberSymbol):
         if node is not sympy.pi and node is not sympy.E:
             raise LoweringError(f"the constant {node} has no ball form here; known are pi and E")
         return f"_constant({str(node)!r})"
     if isinstance(node, sympy.Float):
         raise LoweringError(f"{node} is a rounded number; formulas hold exact constants only")
+    if isinstance(node, sympy.hyper):
+        namespace["_hyper"] = _hypergeometric
+        upper, lower = (
+            "[" + ", ".join(_emit(part, names, namespace) for part in group) + "]"
+            for group in (node.ap, node.bq)
+        )
+        return f"_hyper({upper}, {lower}, {_emit(node.argument, names, namespace)})"
     parts = [_emit(argument, names, namespace) for argument in node.args]
     if isinstance(node, sympy.Add):
         return f"({' + '.join(parts)})"
@@ -160,12 +168,18 @@ def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
         return f"({' * '.join(parts)})"
     if isinstance(node, sympy.Pow) and isinstance(node.exp, sympy.Rational):
         return f"_power({parts[0]}, {node.exp.p}, {node.exp.q})"
+    if isinstance(node, sympy.Pow):
+        namespace["_general_power"] = functools.partial(_normal, special_balls.general_power)
+        return f"_general_power({parts[0]}, {parts[1]})"
     name = type(node).__name__
     if name in NUMERIC_FUNCTIONS:
         namespace[f"_{name}"] = functools.partial(_function, name)
         return f"_{name}({parts[0]})"
     if name in _NORMAL:
         namespace[f"_{name}"] = functools.partial(_normal, _NORMAL[name][1])
+        return f"_{name}({', '.join(parts)})"
+    if name in special_balls.SPECIAL:
+        namespace[f"_{name}"] = functools.partial(_normal, special_balls.SPECIAL[name])
         return f"_{name}({', '.join(parts)})"
     raise LoweringError(f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}")
 
@@ -217,6 +231,13 @@ def _function(name: str, value: Any) -> Any:
 
 def _normal(function: Callable[..., Any], *values: Any) -> Any:
     return function(*(arb(v) if isinstance(v, fmpq) else v for v in values))
+
+
+def _hypergeometric(upper: list[Any], lower: list[Any], x: Any) -> Any:
+    above, below, (x,) = (
+        [arb(v) if isinstance(v, fmpq) else v for v in group] for group in (upper, lower, [x])
+    )
+    return special_balls.hypergeometric(above, below, x)
 
 
 def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:
