@@ -23,7 +23,7 @@ from kerneltheory.activations.activation import Activation
 from kerneltheory.activations.duals import correlation_dual, dual_class
 from kerneltheory.activations.series import derivative_of
 from kerneltheory.core import lower
-from kerneltheory.core.prove import is_half_power, is_zero
+from kerneltheory.core.prove import is_zero
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.maps import ball_maps
 
@@ -50,7 +50,7 @@ def _resolved(expression: Any) -> Any:
     expression = expression.subs(_COSINE, 1 - 2 * _SQUARED_SINE)
     expression = expression.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
     expression = expression.replace(sympy.asin, _arc_sine)
-    return expression.replace(is_half_power, _resolved_root)
+    return expression.replace(_is_root, _resolved_root)
 
 
 def _arc_sine(argument: Any) -> Any:
@@ -60,8 +60,12 @@ def _arc_sine(argument: Any) -> Any:
     return sympy.asin(argument)
 
 
+def _is_root(node: Any) -> bool:
+    return node.is_Pow and node.exp.is_Rational and not node.exp.is_Integer
+
+
 def _resolved_root(node: Any) -> Any:
-    """Take the factors sin^2 a and cos^2 a out of a half power."""
+    """Take the factors sin^2 a and cos^2 a out of a root."""
     s, a = _SQUARED_SINE, HALF_ANGLE
     base: Any = sympy.together(node.base)
     if not base.is_rational_function(s):

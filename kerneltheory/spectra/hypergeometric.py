@@ -208,14 +208,17 @@ def _classes(function: Any, x: Any, balls: Sequence[arb]) -> tuple[Coefficients,
         whole = _guess(function, x, balls, support[0], 1)
         if whole is not None:
             return (whole,)
-    parities = ([n for n in support if n % 2 == parity] for parity in (0, 1))
     found = []
-    for numbers in parities:
-        part = _guess(function, x, balls, numbers[0], 2) if numbers else None
-        if numbers and part is None:
+    for parity in (0, 1):
+        numbers = [n for n in support if n % 2 == parity]
+        if not numbers:
+            if not operator_vanishes(((1, N**0),), residue_part(function, x, parity, 2), 0, x):
+                return None
+            continue
+        part = _guess(function, x, balls, numbers[0], 2)
+        if part is None:
             return None
-        if part is not None:
-            found.append(part)
+        found.append(part)
     return tuple(found)
 
 

@@ -144,7 +144,8 @@ def tail_law(kernel: Kernel, dim: Any, terms: int = 1) -> TailLaw:
 
     Examples:
         >>> from kerneltheory.activations.catalogue import relu
-        >>>         >>> law = tail_law(ntk(relu, 3, weight_variance=2), 3)
+        >>> from kerneltheory.kernels.kernel import nngp, ntk
+        >>> law = tail_law(ntk(relu, 3, weight_variance=2), 3)
         >>> law.nu, law.c_plus, law.exponent
         (1/2, -12*sqrt(2)/pi, 3)
         >>> tail_law(nngp(relu, 1, weight_variance=2), sympy.Symbol("d")).odd_constant
@@ -160,7 +161,7 @@ def _tail_law(kernel: Kernel, dim: Any, terms: int) -> TailLaw:
     found = singularities(kernel, terms)
     if not found:
         return TailLaw(kernel, dim, (), None, None)
-    degree = K if dim != sympy.Symbol("k") else sympy.Symbol("degree")
+    degree = sympy.Symbol("degree") if str(dim) == K.name else K
     values = {D: dim, K: degree}
     args = (degree, dim) if dim.is_Symbol else (degree,)
     domain = sympy.And(degree >= 0, sympy.Ge(dim, 2))

@@ -16,7 +16,6 @@ from kerneltheory.activations.catalogue import (
     exp,
     gaussian,
     gelu,
-    hard_tanh,
     relu,
     sign,
     sin,
@@ -100,11 +99,11 @@ def test_copies_displays_and_hash():
 
 
 def test_function_without_a_numeric_form_is_refused_before_any_number_is_seen():
-    bessel = Formula("bessel", (t,), sympy.besseli(0, t))
-    with pytest.raises(LoweringError, match="besseli has no numeric form"):
-        bessel(1.0)
+    airy = Formula("airy", (t,), sympy.airyai(t))
+    with pytest.raises(LoweringError, match="airyai has no numeric form"):
+        airy(1.0)
     with pytest.raises(LoweringError, match="has no ball form"):
-        bessel.certified(1)
+        airy.certified(1)
 
 
 # Kinks, jumps, smooth ones and waves. Of distribution functions, one: outside of compiled code
@@ -112,7 +111,7 @@ def test_function_without_a_numeric_form_is_refused_before_any_number_is_seen():
 CLOSED = (relu, absolute, step, sign, erf, gelu, sin, exp, gaussian())
 
 
-@pytest.mark.parametrize("phi", [*CLOSED, hard_tanh], ids=lambda phi: phi.name)
+@pytest.mark.parametrize("phi", CLOSED, ids=lambda phi: phi.name)
 def test_gradient_of_a_dual_is_the_next_dual_up_to_the_ends(phi):
     first, second = dual(phi), dual(phi, 1)
     ends = np.array([-1.0, -0.3, 0.0, 0.7, 1.0])

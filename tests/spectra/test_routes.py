@@ -101,13 +101,12 @@ def test_the_expansion_sums_to_the_kernel(rate, dim):
     np.testing.assert_allclose(total, kernel(t), rtol=0, atol=80 * np.finfo(float).eps)
 
 
-@pytest.mark.parametrize("dim", [2, 3, 5, 16, 100, 344, 10**4, 10**6])
+@pytest.mark.parametrize("dim", [2, 16, 344, 10**6])
 @pytest.mark.parametrize(
     "kernel",
     [
         nngp(relu, 1, weight_variance=2),
-        ntk(erf, 1, weight_variance=2, bias_variance=0.1),
-        nngp(gelu, 1, weight_variance=2),
+        nngp(gelu, 1, weight_variance=2, bias_variance=0.1),
         DEEP[0],
         dot_product_kernel(sympy.exp((T - 1) / sympy.Rational(9, 100))),
         LAPLACE,
@@ -146,8 +145,8 @@ def test_networks_of_five_layers_are_certified(phi, dim):
 
 
 def test_a_series_kernel_is_certified_where_its_power_series_converges():
-    kernel, dim = nngp(tanh, 1, weight_variance=1), 100
-    found = certified_spectrum(kernel, dim, 3, digits=6)
+    kernel, dim = nngp(tanh, 1, weight_variance=1), 1000
+    found = certified_spectrum(kernel, dim, 1, digits=5)
     assert found.method == "power series at t = 0"
     assert found.eigenvalues[0].is_zero()
     generator = np.random.default_rng(3)
