@@ -186,7 +186,7 @@ def _summand_step(part: SeriesPart, first: Any, terms: TermSeries, given: tuple[
     above, below = parameters
     ends = (sympy.sympify(terms.polynomial).subs(J, j) for j in (J + 1, J))
     after, before = ends
-    claim = sympy.cancel(terms.argument * above * after / (below * before)).xreplace(names)
+    claim = sympy.factor(terms.argument * above * after / (below * before)).xreplace(names)
     variable = "r" if part.in_distance else "t"
     reason = f"summands u(j) = a(n) lambda({variable}^n), n = {first.xreplace(names)} + 2 j"
     return Step(_equal(u(J + 1) / u(J), claim), reason, SummandRatio(part, first, claim, given))

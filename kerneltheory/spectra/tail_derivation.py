@@ -46,9 +46,8 @@ class LocalExpansion(Evidence):
 
     def verify(self, digits: int) -> str:
         """Evaluate the kernel so close to the end that each term stands out by many digits."""
-        sizes = [abs(float(c)) for _, c in self.terms]
-        exponents = [float(e) for e, _ in self.terms]
-        last = max(exponents)
+        largest = max((abs(float(c)) for _, c in self.terms), default=1.0)
+        last = max((float(e) for e, _ in self.terms), default=0.0)
         gap = float(self.order) - last
         # At 1 - |t| = 10^-depth the next term is smaller than the last by depth * gap digits.
         depth = math.ceil((digits + 5) / gap)
@@ -57,7 +56,7 @@ class LocalExpansion(Evidence):
             left = arb(self.kernel.on_balls(self.end * (1 - x)))
             for exponent, coefficient in self.terms:
                 left -= lower.to_balls((), coefficient)() * x ** arb(lower.to_fmpq(exponent))
-            allowed = arb(10) ** -digits * arb(max(sizes)) * x ** arb(last)
+            allowed = arb(10) ** -digits * arb(largest) * x ** arb(last)
             if not abs(left) < allowed:
                 raise DerivationError(
                     f"at 1 - |t| = 10^-{depth} the expansion at t = {self.end} is off by "
@@ -157,13 +156,13 @@ def _expansion_step(law: TailLaw, end: int) -> Step:
         order += 1
         series = kernel_series(law.kernel, at_end(end, order))
     kept = [(e / 2, written_out(c)) for e, c in series.terms if e <= 2 * nu]
-    later = [e / 2 for e, _ in series.terms if e > 2 * nu]
+    rest = min((e / 2 for e, _ in series.terms if e > 2 * nu), default=series.order / 2)
     distance = 1 - end * T
     rhs = sympy.Add(*(c * distance**e for e, c in kept))
     left = sympy.Function("h")(T)
     statement = sympy.Eq(left, rhs, evaluate=False)
-    reason = f"expansion at t = {end}, layer by layer; up to O((1 - |t|)^{min(later, default=0)})"
-    evidence = LocalExpansion(law.kernel, end, tuple(kept), min(later, default=series.order / 2))
+    reason = f"expansion at t = {end}, layer by layer; up to O((1 - |t|)^({rest}))"
+    evidence = LocalExpansion(law.kernel, end, tuple(kept), rest)
     return Step(statement, reason, evidence)
 
 

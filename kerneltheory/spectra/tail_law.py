@@ -164,7 +164,7 @@ def _tail_law(kernel: Kernel, dim: Any, terms: int) -> TailLaw:
     degree = sympy.Symbol("degree") if str(dim) == K.name else K
     values = {D: dim, K: degree}
     args = (degree, dim) if dim.is_Symbol else (degree,)
-    domain = sympy.And(degree >= 0, sympy.Ge(dim, 2))
+    domain = sympy.And(degree >= 1, sympy.Ge(dim, 2))
 
     def formula(name: str, rhs: Any) -> EigenvalueFormula:
         return EigenvalueFormula(
@@ -195,7 +195,7 @@ def _signs(s: Singularity, parity: Any) -> Any:
     for sign in (1, -1):
         if sympy.expand(s.c_plus - sign * s.c_minus) == 0:
             return s.c_plus * (1 + sign * parity)
-    return s.c_plus + parity * s.c_minus
+    return sympy.factor_terms(s.c_plus + parity * s.c_minus)
 
 
 def _put(signs: Any, product: GammaProduct, values: dict[Any, Any]) -> Any:

@@ -117,7 +117,7 @@ def test_analytic_kernels_have_no_power_law(kernel):
 
 
 def test_local_series_are_the_kernel():
-    kernel = ntk(relu, 3, weight_variance=2, bias_variance=R(1, 2))
+    kernel = ntk(relu, 2, weight_variance=2, bias_variance=R(1, 2))
     taylor = dict(kernel_series(kernel, at_zero(4)).terms)
     found = [float(written_out(taylor[sympy.Integer(n)])) for n in range(4)]
     np.testing.assert_allclose(found, kernel.taylor_coefficients(4), rtol=1e-14)
@@ -287,3 +287,9 @@ def test_derivation_of_an_expansion():
     assert series.remainder == sympy.Order(1 / d**2, (d, sympy.oo))
     with pytest.raises(TypeError, match="dim must be a sympy symbol, got 3"):
         eigenvalue_expansion(kernel, 0, 1, 3)  # pyright: ignore
+
+
+def test_derivation_where_the_kernel_vanishes_at_one_end():
+    kernel = dot_product_kernel((1 + t) ** 3 * (3 - sympy.sqrt(1 - t)))
+    statuses = derive_tail_law(kernel, 4).verify(digits=8).statuses
+    assert statuses[:2] == ("certified to 8 digits",) * 2
