@@ -144,6 +144,8 @@ def _law(axes: "Axes", spectrum: Spectrum, places: np.ndarray, law: Any) -> None
     k = places[chosen].astype(float)
     values = np.broadcast_to(np.asarray(law(k), float), k.shape)
     counts = np.asarray(spectrum.multiplicities)[chosen]
+    # Where the law of one parity vanishes, that of the other is drawn alone.
+    k, values, counts = (row[values > 0] for row in (k, values, counts))
     for height in (counts * values, values) if _has_multiplicities(spectrum) else (values,):
         axes.plot(k, height, gid="law", **_LAW)
 

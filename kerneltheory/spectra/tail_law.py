@@ -15,6 +15,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy
 
 from kerneltheory.core import check
@@ -93,6 +94,18 @@ class TailLaw:
     def odd_constant(self) -> Any:
         """The C in lambda_k ~ C k^-p for odd k; where it is zero, the decay is faster."""
         return self._constant(-1)
+
+    def __call__(self, degree: Any) -> Any:
+        """The law at integer degrees, as floats; what `Spectrum.plot` takes as its `law`.
+
+        Raises:
+            ValueError: if the dimension is a symbol, or there is no law as the decay is faster.
+        """
+        if self.formula is None or len(self.formula.args) != 1:
+            raise ValueError(
+                f"a law to evaluate needs a singularity and a number as dim, got {self}"
+            )
+        return self.formula(np.asarray(degree).astype(int))
 
     def _constant(self, sign: int) -> Any:
         if self.nu is None:

@@ -13,7 +13,7 @@ from flint import arb, ctx
 from kerneltheory.activations.catalogue import erf, gelu, hard_tanh, relu, step, tanh
 from kerneltheory.core.errors import DerivationError, KernelTheoryError
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
-from kerneltheory.spectra.domains import certified_spectrum
+from kerneltheory.spectra.domains import certified_spectrum, spectrum
 from kerneltheory.spectra.exact import eigenvalue
 from kerneltheory.spectra.expansion import (
     ManyDegrees,
@@ -293,3 +293,17 @@ def test_derivation_where_the_kernel_vanishes_at_one_end():
     kernel = dot_product_kernel((1 + t) ** 3 * (3 - sympy.sqrt(1 - t)))
     statuses = derive_tail_law(kernel, 4).verify(digits=8).statuses
     assert statuses[:2] == ("certified to 8 digits",) * 2
+
+
+def test_a_law_is_drawn_over_its_spectrum():
+    kernel = ntk(relu, 1, weight_variance=2)
+    law = tail_law(kernel, 5)
+    # C k^-5 of even degrees, exactly; odd ones vanish and have no place on a logarithmic axis.
+    np.testing.assert_array_equal(law([41, 43]), 0)
+    assert law(40) == pytest.approx(float(law.even_constant) * 40.0**-5, rel=0.2)
+    axes = spectrum(kernel, 5, 40).plot(law=law)
+    drawn = [line for line in axes.lines if line.get_gid() == "law"]
+    assert len(drawn) == 2
+    assert all(np.all(np.asarray(line.get_xdata()) % 2 == 0) for line in drawn)
+    with pytest.raises(ValueError, match="a number as dim"):
+        tail_law(kernel, sympy.Symbol("d"))(3)
