@@ -10,11 +10,12 @@ DEV := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help install reproduce test lint format notebooks bench clean
+.PHONY: help install reproduce test slow lint format notebooks bench clean
 
 help:
 	@echo "make reproduce   compare theory with simulation and draw the figure into paper_figures/"
 	@echo "make test        run the tests and the examples of the docstrings"
+	@echo "make slow        run the tests that are too slow for these"
 	@echo "make lint        style, types and the rules of import"
 	@echo "make format      rewrite the code in the one style"
 	@echo "make notebooks   execute the notebooks"
@@ -29,6 +30,9 @@ reproduce: $(RUNTIME)
 
 test: $(DEV)
 	$(BIN)/python -m pytest
+
+slow: $(DEV)
+	$(BIN)/python -m pytest -m slow tests
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -8,10 +8,12 @@ from typing import Any
 
 import mpmath as mp
 import numpy as np
+import pytest
 import sympy
 
 from kerneltheory.activations.activation import Activation, X
-from kerneltheory.activations.catalogue import erf, relu
+from kerneltheory.activations.catalogue import CATALOGUE, elu, erf, relu, tanh
+from kerneltheory.activations.duals import dual_class
 
 HALF = sympy.Rational(1, 2)
 
@@ -21,6 +23,25 @@ sign = Activation("sign", sympy.sign(X))
 step = Activation("step", sympy.Heaviside(X))
 cubic = Activation("x^3 - 2 x", X**3 - 2 * X)
 relu_plus_erf = Activation("relu + erf", sympy.Max(0, X) + sympy.erf(X))
+
+
+def by_name(entries=CATALOGUE):
+    """A test for each activation. Where balls or compilation take seconds, it is marked `slow`.
+
+    One entry of each class stands for its kin in the fast tests.
+    """
+    standing = (elu, tanh)
+
+    def costly(phi):
+        return phi.name == "x^2 erf" or (
+            dual_class(phi).name != "elementary" and phi not in standing
+        )
+
+    return pytest.mark.parametrize(
+        "phi",
+        [pytest.param(phi, marks=pytest.mark.slow if costly(phi) else ()) for phi in entries],
+        ids=lambda phi: phi.name,
+    )
 
 
 # --- dual activations -------------------------------------------------------------------------

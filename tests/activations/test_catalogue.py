@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import problems
 import pytest
 import sympy
 
@@ -43,7 +44,7 @@ from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.prove import is_zero
 
 _HALF = sympy.Rational(1, 2)
-by_name = pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
+by_name = problems.by_name()
 
 
 @by_name
@@ -52,9 +53,7 @@ def test_every_derivation_is_verified(phi):
 
 
 # A series takes three of its own for a second derivative; one stands here for all.
-@pytest.mark.parametrize(
-    "phi", [*CATALOGUE[: CATALOGUE.index(tanh)], tanh, softsign], ids=lambda phi: phi.name
-)
+@problems.by_name([*CATALOGUE[: CATALOGUE.index(tanh)], tanh, softsign])
 def test_second_derivatives_of_duals_are_verified(phi):
     statuses = derive_dual(phi, 2).verify(digits=12).statuses
     assert statuses[0] == "definition"

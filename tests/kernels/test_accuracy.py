@@ -13,7 +13,6 @@ from flint import arb, ctx
 
 from kerneltheory.activations.activation import X, activation
 from kerneltheory.activations.catalogue import (
-    CATALOGUE,
     absolute,
     gabor,
     gelu,
@@ -34,7 +33,7 @@ from kerneltheory.kernels import recursion
 from kerneltheory.kernels.kernel import nngp, ntk
 from kerneltheory.kernels.maps import ball_maps, is_series, numeric_maps, terms_for
 
-by_name = pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
+by_name = problems.by_name()
 # A ball of the bivariate normal distribution or of a series takes a hundred times one of a formula.
 POINTS, COSTLY_POINTS, DEPTHS = 200, 70, (1, 2, 3, 5, 30)
 

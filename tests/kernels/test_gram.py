@@ -10,7 +10,7 @@ import pytest
 import sympy
 from jax import export
 
-from kerneltheory.activations.catalogue import CATALOGUE, erf, relu, tanh
+from kerneltheory.activations.catalogue import erf, relu, tanh
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.sphere.sampling import uniform_sphere
 
@@ -240,7 +240,7 @@ def test_gram_matrix_lowers_for_every_platform(platform):
     assert exported.out_avals[0].shape == (8, 8)
 
 
-@pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
+@problems.by_name()
 def test_equal_rows_of_two_blocks_have_the_diagonal(phi):
     """What compilation rounds apart must not count as different inputs."""
     rows = np.random.default_rng(11).standard_normal((6, 3))
