@@ -61,6 +61,7 @@ def test_what_is_stated_is_little_where_the_series_is_fast():
     assert 1e-12 < dual(softsign).left_out(1.0) < 1e-7
 
 
+@pytest.mark.slow
 def test_jax_goes_through():
     found, slope = dual(tanh), dual(tanh, 1)
     rho = jnp.linspace(-1, 1, 5, dtype=jnp.float32)

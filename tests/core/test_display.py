@@ -1,10 +1,10 @@
 """LaTeX, text and tables: the pieces that a reader looks for, and LaTeX that a parser accepts."""
 
+import problems
 import pytest
 import sympy
 from matplotlib.mathtext import MathTextParser
 
-from kerneltheory.activations.catalogue import CATALOGUE
 from kerneltheory.activations.derive import derive_dual
 from kerneltheory.activations.duals import covariance_dual, dual
 from kerneltheory.core.display import html_table, latex, text
@@ -58,7 +58,7 @@ def test_mathematics_reads_as_it_is_written(expression, in_latex, in_text):
     assert text(expression) == in_text
 
 
-@pytest.mark.parametrize("phi", CATALOGUE, ids=lambda phi: phi.name)
+@problems.by_name()
 def test_latex_of_every_dual_is_parsed(phi):
     parser = MathTextParser("path")
     for formula in (covariance_dual(phi), covariance_dual(phi, 1), dual(phi)):

@@ -196,7 +196,8 @@ def test_tangent_kernels_of_kinks_keep_their_digits_where_inputs_meet(phi, w):
 
 
 # A factor of order exp(q) meets one of exp(-q): waves and exponentials on both half lines.
-LARGE = [sin, gabor(0.5, 2), activation(sympy.exp(-sympy.Abs(X)))]
+ON_HALF_LINES = pytest.param(activation(sympy.exp(-sympy.Abs(X))), marks=pytest.mark.slow)
+LARGE = [sin, gabor(0.5, 2), ON_HALF_LINES]
 
 
 @pytest.mark.parametrize("phi", LARGE, ids=lambda phi: phi.name)

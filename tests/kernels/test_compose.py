@@ -88,6 +88,7 @@ def test_taylor_coefficients_compose(kernel):
     assert (coefficients >= 0).all()
 
 
+@pytest.mark.slow
 def test_array_types_are_kept(rng):
     rows = jnp.asarray(rng.standard_normal((5, 3)), jnp.float32)
     kernel = ERF.compose(LAYER)

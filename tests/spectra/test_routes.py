@@ -74,6 +74,7 @@ def test_deep_networks_of_many_degrees_against_quadrature_at_high_precision():
     assert found == pytest.approx(float(truth), rel=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", [ntk(relu, 1, weight_variance=2), DEEP[0], LAPLACE], ids=repr)
 @pytest.mark.parametrize("dim", [3, 100])
 def test_parseval(kernel, dim):
@@ -101,7 +102,7 @@ def test_the_expansion_sums_to_the_kernel(rate, dim):
     np.testing.assert_allclose(total, kernel(t), rtol=0, atol=80 * np.finfo(float).eps)
 
 
-@pytest.mark.parametrize("dim", [2, 16, 344, 10**6])
+@pytest.mark.parametrize("dim", [2, 100, 1000, 10**6])
 @pytest.mark.parametrize(
     "kernel",
     [
@@ -144,6 +145,7 @@ def test_networks_of_five_layers_are_certified(phi, dim):
         assert a.rad() < a * arb(10) ** -25
 
 
+@pytest.mark.slow
 def test_a_series_kernel_is_certified_where_its_power_series_converges():
     kernel, dim = nngp(tanh, 1, weight_variance=1), 1000
     found = certified_spectrum(kernel, dim, 1, digits=5)
@@ -213,6 +215,7 @@ def test_half_angles_resolve_roots_and_arcs():
             assert abs(form.subs(a, value) - expected.evalf(20)) < 1e-13
 
 
+@pytest.mark.slow
 def test_rough_kernels_say_so():
     with pytest.raises(PrecisionError, match="adaptive quadrature"):
         certified_spectrum(dot_product_kernel(2 + sympy.asin(sympy.sin(3 * T))), 3, 2, digits=5)
