@@ -90,8 +90,8 @@ class HermiteCertificate(Evidence):
         """The derivative of the Hermite series at one point, as a ball."""
         count = series_length(digits) + 4 * max(self.derivative - SHARED, 0)
         with ctx.workdps(digits + 15):
-            scale = arb(lower.to_fmpq(q1 * q2)).sqrt()
-            c = arb(lower.to_fmpq(k12)) / scale
+            scale = lower.to_ball(q1 * q2).sqrt()
+            c = lower.to_ball(k12) / scale
             value = mehler_ball(self.phi, (q1, q2), c, digits, self.derivative, count)
             return value / scale**self.derivative
 
@@ -221,7 +221,7 @@ class SeriesCertificate(Evidence):
         own, _ = certified_hermite_coefficients(self.phi, variance, STEIN, digits)
         slopes, _ = certified_hermite_coefficients(derivative, variance, STEIN, digits)
         with ctx.workdps(digits + 15):
-            root = arb(lower.to_fmpq(variance)).sqrt()
+            root = lower.to_ball(variance).sqrt()
             for n in range(1, STEIN):
                 left, right = arb(n).sqrt() * own[n], root * slopes[n - 1]
                 place = f"at n = {n} and q = {variance}"

@@ -104,4 +104,4 @@ def _root(variance: Any, digits: int) -> arb:
     with ctx.workdps(digits + 15):
         if isinstance(variance, tuple):
             return lower.ball_from_integers(variance).sqrt()
-        return arb(lower.to_fmpq(variance)).sqrt()
+        return lower.to_ball(variance).sqrt()

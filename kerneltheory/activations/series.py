@@ -248,10 +248,10 @@ class HermiteSeries:
         phi, done = differentiated(self.phi, self.derivative)
         rest = self.derivative - done
         with ctx.workdps(digits + 15):
-            scale = arb(lower.to_fmpq(q1 * q2)).sqrt()
+            scale = lower.to_ball(q1 * q2).sqrt()
             if k12**2 == q1 * q2 and rest == 0:
                 return certified_end(phi, q1, q2, 1 if k12 > 0 else -1, digits)
-            c = arb(lower.to_fmpq(k12)) / scale
+            c = lower.to_ball(k12) / scale
             value = mehler_ball(phi, (q1, q2), c, digits, rest) / scale**rest
         if not value.is_finite():
             raise ValueError(f"{self.name} is not finite at {self.args} = {values!r}")

@@ -1,6 +1,7 @@
 """Checks of arguments: each names the argument, what was given and what is accepted."""
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,16 @@ def nonnegative(name: str, value: Any) -> np.ndarray:
     if array.size and array.min() < 0:
         raise ValueError(f"{name} must not be negative, got {array.min()}")
     return array
+
+
+def values(name: str, function: Callable[[Any], Any], points: np.ndarray) -> np.ndarray:
+    """The finite real values of a caller's function, one for each point of an array."""
+    result = finite(name, function(points))
+    if result.shape != points.shape:
+        raise ValueError(
+            f"{name} must keep the shape of its argument {points.shape}, got {result.shape}"
+        )
+    return result
 
 
 def broadcastable(first: str, first_value: Any, second: str, second_value: Any) -> None:

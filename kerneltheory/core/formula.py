@@ -198,4 +198,4 @@ def _real(argument: sympy.Symbol, value: Any) -> Any:
 def _ball(argument: sympy.Symbol, value: Any) -> arb:
     if isinstance(value, arb):
         return value
-    return arb(lower.to_fmpq(lower.exact(str(argument), value)))
+    return lower.to_ball(lower.exact(str(argument), value))

@@ -73,6 +73,11 @@ def to_fmpq(value: Any) -> fmpq:
     return fmpq(fraction.numerator, fraction.denominator)
 
 
+def to_ball(value: Any) -> arb:
+    """The ball around an exact number, at flint's precision."""
+    return arb(to_fmpq(value))
+
+
 # --- exact -> numeric -------------------------------------------------------------------------
 
 

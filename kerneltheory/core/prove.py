@@ -61,7 +61,7 @@ def counterexample(expression: sympy.Expr) -> dict[Any, Any] | None:
         shifts = [1 if symbol.is_positive else -sympy.Rational(1, 2) for symbol in symbols]
         values = [draw + shift for draw, shift in zip(draws, shifts, strict=True)]
         with ctx.workdps(30):
-            ball = arb(function(*(arb(lower.to_fmpq(value)) for value in values)))
+            ball = arb(function(*(lower.to_ball(value) for value in values)))
         if ball.is_finite() and not ball.contains(0):
             return dict(zip(symbols, values, strict=True))
     return None

@@ -204,19 +204,13 @@ class Kernel(ABC):
         """
         count = check.integer("count", count, minimum=1)
         try:
-            return self._taylor(count)
+            balls = self.taylor_balls(count, 200 + 7 * count)
+            return np.array([lower.to_float(ball) for ball in balls])
         except (ValueError, ZeroDivisionError) as error:
             raise KernelTheoryError(
                 f"{self} has no Taylor series at t = 0 ({error}), so it is not positive definite "
                 "in all dimensions"
             ) from error
-
-    def _taylor(self, count: int) -> np.ndarray:
-        for bits in (128, 512, 200 + 7 * count):
-            balls = self.taylor_balls(count, bits)
-            if all(lower.relative_radius(ball) < 1e-25 for ball in balls):
-                break
-        return np.array([lower.to_float(ball) for ball in balls])
 
     def taylor_balls(self, count: int, bits: int) -> tuple[arb, ...]:
         """The same as balls, with bits to spare for what composing series usually loses."""

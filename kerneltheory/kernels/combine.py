@@ -101,17 +101,17 @@ class CombinedKernel(Kernel):
     def on_balls(self, cosine: Any) -> Any:
         """Enclosure of h at a real or complex ball or a power series of balls."""
         values = (part.on_balls(cosine) for part in self.parts)
-        return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
+        return lower.to_ball(self.scale) * functools.reduce(_OPERATIONS[self.symbol], values)
 
     def at_half_angle(self, half: Centred) -> Centred:
         """Enclosure of h(cos 2a) on a complex ball."""
         values = (part.at_half_angle(half) for part in self.parts)
-        return functools.reduce(_OPERATIONS[self.symbol], values) * arb(lower.to_fmpq(self.scale))
+        return functools.reduce(_OPERATIONS[self.symbol], values) * lower.to_ball(self.scale)
 
     def ball_at_one(self) -> arb:
         """Enclosure of h(1) at flint's current precision."""
         values = (part.ball_at_one() for part in self.parts)
-        return arb(lower.to_fmpq(self.scale)) * functools.reduce(_OPERATIONS[self.symbol], values)
+        return lower.to_ball(self.scale) * functools.reduce(_OPERATIONS[self.symbol], values)
 
 
 @functools.lru_cache(maxsize=256)

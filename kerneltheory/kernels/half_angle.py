@@ -207,49 +207,38 @@ def arcsine(value: Any) -> Any:
     return value.asin()
 
 
-def layers(kernel: Any, half: Centred) -> tuple[Centred, Centred, Centred]:
-    """K, Theta and the half angle after the layers of a network kernel, from that of the inputs."""
+def layers(kernel: Any, half: Centred) -> tuple[Centred, Centred]:
+    """The kernel, and the half angle after the layers of a network, from that of the inputs.
+
+    A smooth dual carries the correlation from layer to layer, a kinked one the half angle. The
+    kernels of odd and even activations are odd and even: the further hemisphere is reflected, so
+    that no half angle comes near the branch point of the other pole.
+    """
     maps = angle_maps(kernel.activation)
     if maps is None:
         lost = Centred(acb("nan"), acb("nan"), half.reach)
-        return lost, lost, lost
-    return (_smooth_layers if maps.smooth else _kinked_layers)(kernel, maps, half)
-
-
-def _smooth_layers(kernel: Any, maps: AngleMaps, half: Centred) -> tuple[Centred, Centred, Centred]:
+        return lost, lost
     w, b, q, share = kernel.ball_parameters()
-    c = _cosine(half) * share + (1 - share)
-    tangent = covariance = c * q
-    diagonal = ball_maps(kernel.activation).variance
-    for _ in range(kernel.depth):
-        covariance = w * _apply(maps.value, q, c) + b
-        tangent = covariance + w * (_apply(maps.slope, q, c) * tangent)
-        q = w * diagonal(q) + b
-        c = covariance * (1 / q)
-    return covariance, tangent, half_angle_of(c * -0.5 + 0.5)
-
-
-def _kinked_layers(kernel: Any, maps: AngleMaps, half: Centred) -> tuple[Centred, Centred, Centred]:
-    """By half angles.
-
-    The kernels of odd and even activations are odd and even: the further hemisphere is reflected,
-    so that no state comes near the branch point of the other pole.
-    """
-    w, b, q, share = kernel.ball_parameters()
-    parity = kernel.activation.parity if b == 0 else 0
+    parity = 0 if maps.smooth or b != 0 else kernel.activation.parity
     reflected = parity != 0 and half.middle.real > arb.pi() / 4
-    a = _with_bias(half * -1 + arb.pi() / 2 if reflected else half, share)
-    tangent = covariance = _cosine(a) * q
+    half = half * -1 + arb.pi() / 2 if reflected else half
+    state = _cosine(half) * share + (1 - share) if maps.smooth else _with_bias(half, share)
+    covariance = tangent = (state if maps.smooth else _cosine(state)) * q
     diagonal = ball_maps(kernel.activation).variance
     for _ in range(kernel.depth):
-        covariance = w * _apply(maps.value, q, a) + b
-        if maps.slope:
-            tangent = covariance + w * (_apply(maps.slope, q, a) * tangent)
+        covariance = w * _apply(maps.value, q, state) + b
+        if kernel.tangent:
+            tangent = covariance + w * (_apply(maps.slope, q, state) * tangent)
         following = w * diagonal(q) + b
-        a, q = _next_half_angle(maps, q, w / (2 * following), a), following
-    if reflected and parity < 0:
-        return covariance * -1, tangent * -1, a * -1 + arb.pi() / 2
-    return covariance, tangent, a
+        state = (
+            covariance * (1 / following)
+            if maps.smooth
+            else _next_half_angle(maps, q, w / (2 * following), state)
+        )
+        q = following
+    result = tangent if kernel.tangent else covariance
+    after = half_angle_of(state * -0.5 + 0.5) if maps.smooth else state
+    return (result * -1, after * -1 + arb.pi() / 2) if reflected and parity < 0 else (result, after)
 
 
 def _cosine(half: Centred) -> Centred:

@@ -152,12 +152,11 @@ class NetworkKernel(Kernel):
 
     def at_half_angle(self, half: Centred) -> Centred:
         """Enclosure of h(cos 2a) on a complex ball, by the recursion in half angles."""
-        covariance, tangent, _ = half_angle.layers(self, half)
-        return tangent if self.tangent else covariance
+        return half_angle.layers(self, half)[0]
 
     def half_angle_after(self, half: Centred) -> Centred:
         """The half angle between feature vectors, from that between inputs."""
-        return super().half_angle_after(half) if self.tangent else half_angle.layers(self, half)[2]
+        return super().half_angle_after(half) if self.tangent else half_angle.layers(self, half)[1]
 
     def ball_at_one(self, mean_square: Any = 1) -> arb:
         """Enclosure of h(1), with bits to spare for every layer."""

@@ -17,11 +17,12 @@ from fractions import Fraction
 
 from flint import acb, arb, arb_mat, ctx
 
+from kerneltheory.core import lower
 from kerneltheory.core.enclose import gauss_legendre, plus_minus
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel
 from kerneltheory.spectra.cover import COVER_BITS, cover
-from kerneltheory.sphere.polynomials import recurrence
+from kerneltheory.sphere.polynomials import recurrence_steps, run_recurrence
 
 # Parameters of ellipses, from wide ones to narrow ones. In wider ones P_k grows as fast as the
 # rule converges, and kernels take longer to enclose.
@@ -54,7 +55,7 @@ def by_angle(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list[
     bits = BIT_STEP * math.ceil(bits / BIT_STEP)
     halves = _values(kernel, count, bits)
     with ctx.workprec(bits):
-        parameter = arb(rho.numerator) / rho.denominator
+        parameter = lower.to_ball(rho)
         # Gauss-Legendre on an interval of length pi: see core.enclose.
         error = arb.pi() / 2 * bound * arb(64) / 15 / (parameter ** (2 * count))
         error = plus_minus(density_constant(dim) * error / (1 - parameter**-2))
@@ -69,6 +70,18 @@ def density_constant(dim: int) -> arb:
     """Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2)), which the density of the angle starts with."""
     half = arb(dim) / 2
     return (half.lgamma() - (half - arb(1) / 2).lgamma()).exp() / arb.pi().sqrt()
+
+
+def density_bound(dim: int, angle: acb) -> arb:
+    """Bound of |sin theta|^{d-2} on a ball of angles, in centred form."""
+    middle = angle.mid()
+    sine = middle.sin() + angle.cos() * (angle - middle)
+    return arb(sine.abs_upper()) ** (dim - 2)
+
+
+def polynomial_bound(max_degree: int, height: arb) -> arb:
+    """|P_k(cos theta)| <= cosh(k Im theta): P_k is a positive combination of cosines."""
+    return (max_degree * height).cosh()
 
 
 # --- the error ---------------------------------------------------------------------------------
@@ -95,7 +108,7 @@ def _rule_for(
             break
         with ctx.workprec(COVER_BITS):
             _, minor = _axes(rho)
-            growth = arb(minor).cosh() ** (dim - 2) * (max_degree * arb(minor)).cosh()
+            growth = arb(minor).cosh() ** (dim - 2) * polynomial_bound(max_degree, arb(minor))
             return count, rho, arb((growth * largest).upper())
     raise PrecisionError(f"{kernel} is not enclosed by one rule in the angle at dim = {dim}")
 
@@ -151,19 +164,11 @@ def _values(kernel: Kernel, count: int, bits: int) -> tuple[arb_mat, arb_mat]:
 def _projection(dim: int, max_degree: int, count: int, bits: int) -> tuple[arb_mat, arb_mat]:
     """Weight times density times P_k at each node, for the even and for the odd degrees."""
     with ctx.workprec(bits):
-        steps = [recurrence(dim, k) for k in range(1, max_degree)]
-        steps = [
-            (arb(a.numerator) / a.denominator, arb(b.numerator) / b.denominator) for a, b in steps
-        ]
+        steps = recurrence_steps(dim, max_degree, lower.to_ball)
         constant = density_constant(dim)
-        columns = []
-        for cosine, sine, weight in _nodes_of(count, bits):
-            previous = constant * weight * sine ** (dim - 2)
-            current = previous * cosine
-            column = [previous, current]
-            for a, b in steps:
-                previous, current = current, a * (cosine * current) - b * previous
-                column.append(current)
-            columns.append(column[: max_degree + 1])
+        columns = [
+            run_recurrence(cosine, constant * weight * sine ** (dim - 2), steps)
+            for cosine, sine, weight in _nodes_of(count, bits)
+        ]
         rows = list(zip(*columns, strict=True))
-        return arb_mat(rows[0::2]), arb_mat(rows[1::2] or [[arb(0)] * len(columns)])
+        return arb_mat(rows[0::2]), arb_mat(rows[1::2] or [[arb(0)] * len(rows[0])])

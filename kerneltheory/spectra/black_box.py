@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb
 from scipy.special import roots_legendre
 
-from kerneltheory.core import lower
+from kerneltheory.core import check, lower
+from kerneltheory.spectra.certified import logarithms
 from kerneltheory.spectra.spectrum import Spectrum
 from kerneltheory.sphere.harmonics import multiplicity
 from kerneltheory.sphere.polynomials import gegenbauer_sequence
@@ -43,14 +44,11 @@ def black_box_spectrum(h: Callable[[Any], Any], dim: int, max_degree: int) -> Sp
         if count >= max(MOST_NODES, 4 * max_degree) or np.all(change <= rounding):
             break
         coarse, count = fine, 2 * count
-    with ctx.workprec(128):
-        exact = [arb(multiplicity(dim, k)) for k in range(max_degree + 1)]
-        counts, log_counts = (
-            np.array(list(map(lower.to_float, row))) for row in (exact, [n.log() for n in exact])
-        )
+    exact = [arb(multiplicity(dim, k)) for k in range(max_degree + 1)]
+    counts = np.array(list(map(lower.to_float, exact)))
     with np.errstate(divide="ignore"):
-        logs = np.stack([np.log(np.abs(fine)), log_counts])
-    at_one = float(_values(h, np.ones(1))[0])
+        logs = np.stack([np.log(np.abs(fine)), logarithms(exact)])
+    at_one = float(check.values("kernel", h, np.ones(1))[0])
     errors = 2 * (change + rounding)
     masses = np.sign(fine) * np.exp(logs.sum(axis=0))
     tail = at_one - float(np.sum(masses[np.abs(fine) > errors]))
@@ -71,7 +69,7 @@ def _projections(
 ) -> tuple[np.ndarray, np.ndarray]:
     """E[h P_k] for every degree, and what rounding may have done to it."""
     cosines, weights = _rule(dim, count)
-    weighted = weights * _values(h, cosines)
+    weighted = weights * check.values("kernel", h, cosines)
     rows = np.stack(list(gegenbauer_sequence(dim, cosines, max_degree)))
     rounding = EPS * (4 + np.arange(max_degree + 1)) * (np.abs(rows) @ np.abs(weighted))
     return rows @ weighted, rounding
@@ -86,22 +84,3 @@ def _rule(dim: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     cosines = np.sin((np.pi / 2 - low) * nodes)
     density = weights * np.exp((dim - 2) / 2 * np.log1p(-(cosines**2)))
     return cosines, density / density.sum()
-
-
-def _values(h: Callable[[Any], Any], cosines: np.ndarray) -> np.ndarray:
-    """The values of h, checked."""
-    values = np.asarray(h(cosines))
-    if values.dtype.kind not in "fiu":
-        raise TypeError(f"kernel must return real numbers, got an array of {values.dtype}")
-    if values.shape != cosines.shape:
-        raise ValueError(
-            f"kernel must return an array of the shape of its cosines {cosines.shape}, got shape "
-            f"{values.shape}"
-        )
-    if not np.isfinite(values).all():
-        first = int(np.argmin(np.isfinite(values)))
-        value, where = values[first], cosines[first]
-        raise ValueError(
-            f"kernel must return finite numbers, got {value} at the cosine {where:.17g}"
-        )
-    return values.astype(np.float64)

@@ -1,5 +1,6 @@
 """The record of certified eigenvalues, in any domain."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,19 +47,14 @@ class CertifiedSpectrum:
 
     def round(self) -> Spectrum:
         """The float64 Spectrum of the midpoints, with logarithms where floats do not hold them."""
-        with ctx.workprec(128):
-            logs = np.array(
-                [
-                    [-np.inf if ball.is_zero() else lower.to_float(abs(ball).log()) for ball in row]
-                    for row in (self.eigenvalues, map(arb, self.multiplicities))
-                ]
-            )
+        counts = list(map(arb, self.multiplicities))
+        logs = np.stack([logarithms(self.eigenvalues), logarithms(counts)])
         extremes = np.abs(logs[np.isfinite(logs)]).max(initial=0.0)
         negative = any(ball < 0 for ball in self.eigenvalues)
         tail = lower.to_float(self.tail)
         return Spectrum(
-            np.array([lower.to_float(ball) for ball in self.eigenvalues]),
-            np.array([lower.to_float(arb(count)) for count in self.multiplicities]),
+            np.array(list(map(lower.to_float, self.eigenvalues))),
+            np.array(list(map(lower.to_float, counts))),
             tail=tail if negative else max(tail, 0.0),
             dim=self.dim,
             method=f"{self.method}, certified",
@@ -79,13 +75,25 @@ class CertifiedSpectrum:
 
     def __str__(self) -> str:
         rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
-        for degree, (count, ball) in enumerate(
-            zip(self.multiplicities, self.eigenvalues, strict=True)
-        ):
+        pairs = zip(self.multiplicities, self.eigenvalues, strict=True)
+        for degree, (count, ball) in enumerate(pairs):
             rows.append(f"{degree:>6}  {count:>14}  {ball.str(self.digits)}")
         return "\n".join(rows)
 
     __repr__ = __str__
+
+
+def logarithms(balls: Sequence[arb]) -> np.ndarray:
+    """ln |x| of each ball's midpoint as a float, which those of huge numbers are."""
+    with ctx.workprec(128):
+        return np.array(
+            [-np.inf if ball.is_zero() else lower.to_float(abs(ball).log()) for ball in balls]
+        )
+
+
+def left_out(total: arb, counts: Iterable[int], balls: Iterable[arb]) -> arb:
+    """What the known levels leave of the sum of all: total - sum N lambda."""
+    return total - sum((n * ball for n, ball in zip(counts, balls, strict=True)), arb(0))
 
 
 def _restore(balls: tuple[Any, ...], *others: Any) -> CertifiedSpectrum:

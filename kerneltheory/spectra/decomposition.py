@@ -7,7 +7,6 @@ With :math:`f = \sum_k f_k` on S^{d-1} and x, z independent and uniform,
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,15 @@ from kerneltheory.core import check, lower
 from kerneltheory.core.enclose import integrate
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
+from kerneltheory.spectra.angle import density_bound, density_constant, polynomial_bound
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.basis import unit_rows
 from kerneltheory.sphere.harmonics import multiplicity
-from kerneltheory.sphere.polynomials import gegenbauer_sequence, orthonormal_sequence
+from kerneltheory.sphere.polynomials import (
+    orthonormal_sequence,
+    recurrence_steps,
+    run_recurrence,
+)
 from kerneltheory.sphere.quadrature import cosine_quadrature
 
 # Rows of a block of pairs: the block and its few copies stay in the cache.
@@ -216,9 +220,7 @@ def _by_quadrature(
     g: Callable[[Any], Any], dim: int, max_degree: int, count: int
 ) -> tuple[np.ndarray, float]:
     t, weights = cosine_quadrature(dim, count)
-    values = check.finite("g", g(t))
-    if values.shape != t.shape:
-        raise ValueError(f"g must keep the shape of its argument {t.shape}, got {values.shape}")
+    values = check.values("g", g, t)
     # Z_k overflows only where a node's weight has underflowed.
     with np.errstate(over="ignore", invalid="ignore"):
         parts = [np.where(weights > 0, z, 0.0) for z in orthonormal_sequence(dim, t, max_degree)]
@@ -241,8 +243,7 @@ def _enclosed(g: sympy.Expr, dim: int, max_degree: int, digits: int) -> Decompos
             if low < 1 and high > -1:
                 piece = _integrals(expression, dim, max_degree, ends[1], ends[0], tolerance)
                 total = [a + b for a, b in zip(total, piece, strict=True)]
-        half = arb(dim) / 2
-        constant = half.gamma() / (half - arb(1) / 2).gamma() / arb.pi().sqrt()
+        constant = density_constant(dim)
         # Not a power: that of a ball around zero is not finite.
         means = [constant * integral for integral in total[:-1]]
         powers = [n * mean * mean for n, mean in zip(counts, means, strict=True)]
@@ -265,24 +266,20 @@ def _integrals(
 ) -> list[arb]:
     """Integrals over an angle of g P_k sin^{d-2} for every degree, and of g^2 sin^{d-2}."""
     function = lower.to_balls((POINT,), g)
+    steps = recurrence_steps(dim, max_degree, lower.to_ball)
 
     def values(angle: arb) -> list[arb]:
         cosine, weight = angle.cos(), angle.sin() ** (dim - 2)
         value = arb(function(cosine))
-        parts = gegenbauer_sequence(dim, cosine, max_degree, _to_arb)
-        return [weight * value * part for part in parts] + [weight * value * value]
+        parts = run_recurrence(cosine, weight * value, steps)
+        return [*parts, weight * value * value]
 
     def bound(angle: acb) -> arb:
-        # |P_k(cos theta)| <= cosh(k Im theta), as P_k is a positive combination of cosines.
         size = arb(acb(function(angle.cos())).abs_upper())
-        growth = (max_degree * angle.imag.abs_upper()).cosh()
-        return arb((arb(angle.sin().abs_upper()) ** (dim - 2) * size * (growth + size)).upper())
+        growth = polynomial_bound(max_degree, arb(angle.imag.abs_upper()))
+        return arb((density_bound(dim, angle) * size * (growth + size)).upper())
 
     try:
         return integrate(values, bound, low, high, tolerance)
     except KernelTheoryError as error:
         raise type(error)(f"g = {g}: {error}; pass a numeric function instead") from error
-
-
-def _to_arb(value: Fraction) -> arb:
-    return arb(value.numerator) / value.denominator

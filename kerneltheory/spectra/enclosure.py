@@ -17,7 +17,7 @@ from kerneltheory.core import lower
 from kerneltheory.core.errors import KernelTheoryError, PrecisionError
 from kerneltheory.kernels.base import Kernel
 from kerneltheory.spectra.angle import by_angle
-from kerneltheory.spectra.certified import Levels
+from kerneltheory.spectra.certified import Levels, left_out
 from kerneltheory.spectra.panels import by_panels
 from kerneltheory.spectra.power_series import by_power_series, is_entire
 from kerneltheory.spectra.zeros import polynomial_zeros, vanishing_degrees
@@ -50,8 +50,7 @@ def sphere_levels(kernel: Kernel, dim: int, max_degree: int, digits: int) -> Lev
         counts = tuple(multiplicity(dim, k) for k in range(max_degree + 1))
         bits = math.ceil(digits * math.log2(10)) + 64
         with ctx.workprec(bits):
-            mass = sum((n * ball for n, ball in zip(counts, balls, strict=True)), arb(0))
-            tail = kernel.ball_at_one() - mass
+            tail = left_out(kernel.ball_at_one(), counts, balls)
         return tuple(balls), counts, tail, method
     raise PrecisionError("; ".join(failures))
 
@@ -122,6 +121,7 @@ def _falls_geometrically(kernel: Kernel, ratio: float) -> bool:
     return slope is not None and slope < math.log10(ratio)
 
 
+@functools.lru_cache(maxsize=256)
 def _log10_slope(kernel: Kernel) -> float | None:
     """Of the first Taylor coefficients against n; None where they vanish or are not known."""
     try:

@@ -88,7 +88,7 @@ class EigenvalueFormula(Formula):
         bits = 64 + int(3.4 * digits)
         while bits < MOST_BITS:
             with ctx.workprec(bits):
-                ball = arb(1) * function(*(arb(lower.to_fmpq(point[a])) for a in self.args))
+                ball = arb(1) * function(*(lower.to_ball(point[a]) for a in self.args))
                 if lower.relative_radius(ball) < 10.0**-digits:
                     return ball
             bits *= 2

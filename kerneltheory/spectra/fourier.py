@@ -60,10 +60,6 @@ def fourier_eigenvalues(
 
 def _trapezoid(h: Callable[[Any], Any], steps: int, max_degree: int) -> tuple[np.ndarray, float]:
     cosines = np.cos(np.pi * np.arange(steps + 1) / steps)
-    heights = check.finite("h", h(cosines))
-    if heights.shape != cosines.shape:
-        raise ValueError(
-            f"h must keep the shape of its argument, {cosines.shape}, got {heights.shape}"
-        )
+    heights = check.values("h", h, cosines)
     transform = np.asarray(dct(heights, type=1)) / (2 * steps)
     return transform[: max_degree + 1], float(np.abs(heights).max())

@@ -43,7 +43,7 @@ from kerneltheory.core.errors import (
 from kerneltheory.kernels.base import Kernel, T, check_kernel
 from kerneltheory.kernels.combine import CombinedKernel
 from kerneltheory.kernels.kernel import DotProductKernel, NetworkKernel
-from kerneltheory.spectra.certified import Levels
+from kerneltheory.spectra.certified import Levels, left_out
 from kerneltheory.spectra.enclosure import sphere_levels
 from kerneltheory.sphere.harmonics import multiplicity
 
@@ -141,9 +141,8 @@ def _sorted(
     degrees = [(n, k) for n in range(max_degree + 1) for k in range(n, -1, -2)]
     balls = tuple(blocks[k][(n - k) // 2] for n, k in degrees)
     counts = tuple(multiplicity(dim, k) for _, k in degrees)
-    mass = sum((n * ball for n, ball in zip(counts, balls, strict=True)), arb(0))
     total = sum((term.expectation(dim) for term in growth), arb(0))
-    return balls, counts, total - mass, "certified radial blocks"
+    return balls, counts, left_out(total, counts, balls), "certified radial blocks"
 
 
 # --- how h grows ------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from flint import arb, ctx, fmpq
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError, PrecisionError
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T, check_kernel
-from kerneltheory.spectra.certified import Levels
+from kerneltheory.spectra.certified import Levels, left_out
 from kerneltheory.spectra.zeros import vanishing_degrees
 
 # Up to this dimension the sum over all distances, beyond it the series.
@@ -84,10 +84,8 @@ def hypercube_levels(kernel: Kernel, dim: int, max_degree: int, digits: int = 30
         method = "certified Taylor series"
         balls, accuracy = _until_accurate(_series, kernel, dim, max_degree, digits)
     with ctx.workprec(accuracy):
-        tail = arb(0)
-        if max_degree < dim:
-            masses = (n * ball for n, ball in zip(counts, balls, strict=True))
-            tail = kernel.ball_at_one() - sum(masses, arb(0))
+        complete = max_degree == dim
+        tail = arb(0) if complete else left_out(kernel.ball_at_one(), counts, balls)
     return balls, counts, tail, method
 
 

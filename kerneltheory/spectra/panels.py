@@ -8,14 +8,16 @@ definite.
 import functools
 import math
 from fractions import Fraction
+from typing import Any
 
 from flint import acb, arb, ctx
 
+from kerneltheory.core import lower
 from kerneltheory.core.enclose import integrate, interval, plus_minus
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel
-from kerneltheory.spectra.angle import density_constant
-from kerneltheory.sphere.polynomials import gegenbauer_sequence
+from kerneltheory.spectra.angle import density_bound, density_constant, polynomial_bound
+from kerneltheory.sphere.polynomials import recurrence_steps, run_recurrence
 
 
 def by_panels(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list[arb]:
@@ -33,7 +35,8 @@ def by_panels(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list
     # 1 - c needs twice the bits of the smallest angle, and each layer loses them once more.
     bits += (kernel.layers + 2) * math.ceil(-math.log2(float(cut)))
     with ctx.workprec(bits + BITS_PER_LAYER * kernel.layers):
-        integrand = functools.partial(_integrands, kernel, dim, max_degree)
+        steps = recurrence_steps(dim, max_degree, lower.to_ball)
+        integrand = functools.partial(_integrands, kernel, dim, steps)
         bound = functools.partial(_bound, kernel, dim, max_degree)
         balls = integrate(integrand, bound, cut, arb.pi() / 2, tolerance / constant / 256)
         # Both caps, where |P_k| <= 1.
@@ -48,7 +51,7 @@ def _cut(dim: int, scale: arb, tolerance: arb) -> arb:
     while True:
         angle = float(cut)
         if math.log(angle) + (dim - 2) * math.log(math.sin(angle)) < target:
-            return arb(cut.numerator) / cut.denominator
+            return lower.to_ball(cut)
         cut /= 2 if cut <= Fraction(1, 4) else Fraction(8, 7)
 
 
@@ -63,25 +66,18 @@ def _pole_bound(kernel: Kernel, cut: arb) -> arb:
     return total
 
 
-def _convert(value: Fraction) -> arb:
-    return arb(value.numerator) / value.denominator
-
-
-def _integrands(kernel: Kernel, dim: int, max_degree: int, angle: arb) -> list[arb]:
+def _integrands(kernel: Kernel, dim: int, steps: list[Any], angle: arb) -> list[arb]:
     """H P_k sin^{d-2} at an angle and at its mirror image together, for every degree."""
     cosine = angle.cos()
     weight = angle.sin() ** (dim - 2)
     here, there = arb(kernel.on_balls(cosine)), arb(kernel.on_balls(-cosine))
     halves = (weight * (here + there), weight * (here - there))
-    polynomials = gegenbauer_sequence(dim, cosine, max_degree, _convert)
+    polynomials = run_recurrence(cosine, arb(1), steps)
     return [halves[k % 2] * polynomial for k, polynomial in enumerate(polynomials)]
 
 
 def _bound(kernel: Kernel, dim: int, max_degree: int, angle: acb) -> arb:
-    """|P_k(cos theta)| <= cosh(k Im theta): P_k is a positive combination of cosines."""
-    middle = angle.mid()
-    sine = (middle.sin() + angle.cos() * (angle - middle)).abs_upper()
     here = kernel.enclose_at_angle(angle).abs_upper()
     there = kernel.enclose_at_angle(arb.pi() - angle).abs_upper()
-    growth = (max_degree * angle.imag.abs_upper()).cosh()
-    return arb((arb(sine) ** (dim - 2) * growth * (arb(here) + arb(there))).upper())
+    growth = polynomial_bound(max_degree, arb(angle.imag.abs_upper()))
+    return arb((density_bound(dim, angle) * growth * (arb(here) + arb(there))).upper())

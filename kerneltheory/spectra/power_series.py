@@ -122,8 +122,11 @@ class _Rest:
         self.flat: list[arb] = []
         if kernel.positive_definite:
             self.flat.append(kernel.ball_at_one() - sum(coefficients, arb(0)))
-        self.discs = [(arb(r), m) for r in RADII if (m := largest_on_disc(kernel, r)) is not None]
-        self.flat += [m / r**count / (1 - r**-2) for r, m in self.discs]
+        for radius in RADII:
+            largest = largest_on_disc(kernel, radius)
+            if largest is None:  # nor is it known on wider discs
+                break
+            self.flat.append(largest / arb(radius) ** count / (1 - arb(radius) ** -2))
         # Where singularities leave h bounded on the closed disc; discs are sharper, if there are.
         self.unit = None if self.flat else largest_on_unit_disc(kernel)
         if not self.flat and self.unit is None:

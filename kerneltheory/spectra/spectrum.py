@@ -89,8 +89,7 @@ class Spectrum(ArrayRecord):
             value = getattr(self, name)
             if not isinstance(value, jax.Array):
                 overflow = name == "multiplicities" and self.logarithms is not None
-                value = _level_array(name, value, signed=name == "eigenvalues", overflow=overflow)
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, name, _level_array(name, value, overflow=overflow))
         if not isinstance(self.tail, jax.Array):
             tail = check.finite("tail", self.tail)
             if tail.ndim:
@@ -369,14 +368,12 @@ def _shown(number: float, logarithm: float) -> str:
     return f"{'-' if math.copysign(1, number) < 0 else ''}{10**rest:.6g}e{int(exponent):+d}"
 
 
-def _level_array(
-    name: str, value: Any, *, signed: bool = False, overflow: bool = False
-) -> np.ndarray:
+def _level_array(name: str, value: Any, *, overflow: bool = False) -> np.ndarray:
+    """A read-only copy, checked: eigenvalues may be negative, and multiplicities may overflow."""
+    checked = check.finite if name == "eigenvalues" else check.nonnegative
+    array = np.array(checked(name, np.where(np.isposinf(value), 1.0, value) if overflow else value))
     if overflow:
-        value = np.where(np.isposinf(value), 1.0, value), np.isposinf(value)
-        array = np.where(value[1], np.inf, check.nonnegative(name, value[0]))
-    else:
-        array = np.array((check.finite if signed else check.nonnegative)(name, value))
+        array[np.isposinf(value)] = np.inf
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} must have shape (levels,), levels >= 1, got {array.shape}")
     if name == "multiplicities" and not array.min() > 0:

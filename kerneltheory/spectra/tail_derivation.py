@@ -55,7 +55,7 @@ class LocalExpansion(Evidence):
             x = arb(10) ** -depth
             left = arb(self.kernel.on_balls(self.end * (1 - x)))
             for exponent, coefficient in self.terms:
-                left -= lower.to_balls((), coefficient)() * x ** arb(lower.to_fmpq(exponent))
+                left -= lower.to_balls((), coefficient)() * x ** lower.to_ball(exponent)
             allowed = arb(10) ** -digits * arb(largest) * x ** arb(last)
             if not abs(left) < allowed:
                 raise DerivationError(
@@ -114,7 +114,7 @@ class TailCertificate(Evidence):
                 "power", (K, D), distance_eigenvalue(2 * leading.nu, K).expression, sympy.true, "",
                 K, D,
             ).certified(k, dim, digits=15)  # fmt: skip
-            power *= arb(2) ** -arb(lower.to_fmpq(leading.nu)) * scale
+            power *= arb(2) ** -lower.to_ball(leading.nu) * scale
             return float(abs((ball - claim) / power).upper())
 
 

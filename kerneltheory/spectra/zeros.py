@@ -53,18 +53,20 @@ def polynomial_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
     """
     if not isinstance(kernel, DotProductKernel) or not kernel.expression.is_polynomial(T):
         return set()
-    h = kernel.expression
-    return {k for k in range(max_degree + 1) if _polynomial_eigenvalue(h, dim, k) == 0}
+    terms = sympy.Poly(kernel.expression, T).terms()
+    last = max((power for (power,), _ in terms), default=0)
+    zeros = {k for k in range(min(last, max_degree) + 1) if _eigenvalue(terms, dim, k) == 0}
+    return zeros | set(range(last + 1, max_degree + 1))
 
 
-def _polynomial_eigenvalue(h: Any, dim: int, degree: int) -> Any:
+def _eigenvalue(terms: Any, dim: int, degree: int) -> Any:
     r"""The terminating series, exactly.
 
     .. math:: \lambda_k = \sum_j \frac{a_{k+2j}\,(k + 2j)!}{2^{k+2j}\,j!\,(d/2)_{k+j}}
     """
     half = sympy.Rational(dim, 2)
     total: Any = sympy.Integer(0)
-    for (power,), coefficient in sympy.Poly(h, T).terms():
+    for (power,), coefficient in terms:
         j, odd = divmod(power - degree, 2)
         if j >= 0 and not odd:
             weight = sympy.factorial(power) / (2**power * sympy.factorial(j))

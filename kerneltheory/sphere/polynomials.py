@@ -18,12 +18,15 @@ from kerneltheory.core import check
 
 
 def recurrence(dim: int, degree: int) -> tuple[Fraction, Fraction]:
-    r"""Coefficients (a, b) of the step :math:`P_{k+1} = a\,t\,P_k - b\,P_{k-1}`, k >= 1.
+    r"""Coefficients (a, b) of the step :math:`P_{k+1} = a\,t\,P_k - b\,P_{k-1}`, k >= 0.
 
     .. math:: (k + d - 2)\,P_{k+1}(t) = (2k + d - 2)\,t\,P_k(t) - k\,P_{k-1}(t)
 
-    They sum to one up to sign (a - b = 1), which keeps P_k(1) = 1.
+    They sum to one up to sign (a - b = 1), which keeps P_k(1) = 1. The first is P_1 = t, also at
+    d = 2, where the formula is 0/0.
     """
+    if degree == 0:
+        return Fraction(1), Fraction(0)
     return (
         Fraction(2 * degree + dim - 2, degree + dim - 2),
         Fraction(degree, degree + dim - 2),
@@ -41,13 +44,23 @@ def gegenbauer_sequence(
         max_degree: the last degree.
         convert: makes a coefficient of the arithmetic of `t` from a Fraction.
     """
-    previous, current = t * 0 + 1, t
-    yield previous
-    if max_degree >= 1:
-        yield current
-    for degree in range(1, max_degree):
-        a, b = recurrence(dim, degree)
-        previous, current = current, convert(a) * t * current - convert(b) * previous
+    return run_recurrence(t, t * 0 + 1, recurrence_steps(dim, max_degree, convert))
+
+
+def recurrence_steps(
+    dim: int, max_degree: int, convert: Callable[[Fraction], Any] = float
+) -> list[tuple[Any, Any]]:
+    """The coefficients of all steps up to a degree, converted once for many points."""
+    pairs = (recurrence(dim, degree) for degree in range(max_degree))
+    return [(convert(a), convert(b)) for a, b in pairs]
+
+
+def run_recurrence(t: Any, first: Any, steps: list[tuple[Any, Any]]) -> Iterator[Any]:
+    """Yield first P_0(t), first P_1(t), ..., one degree for each step and degree 0."""
+    previous, current = first * 0, first
+    yield current
+    for a, b in steps:
+        previous, current = current, a * t * current - b * previous
         yield current
 
 
