@@ -58,6 +58,15 @@ def nonnegative(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def positive(name: str, value: Any) -> np.ndarray:
+    """Return `value` as a finite float64 array, not empty, with positive entries only."""
+    array = finite(name, value)
+    if array.size == 0 or not array.min() > 0:
+        lowest = array.min() if array.size else "an empty array"
+        raise ValueError(f"{name} must be positive, got {lowest}")
+    return array
+
+
 def values(name: str, function: Callable[[Any], Any], points: np.ndarray) -> np.ndarray:
     """The finite real values of a caller's function, one for each point of an array."""
     result = finite(name, function(points))
@@ -68,12 +77,11 @@ def values(name: str, function: Callable[[Any], Any], points: np.ndarray) -> np.
     return result
 
 
-def broadcastable(first: str, first_value: Any, second: str, second_value: Any) -> None:
-    """Refuse two arrays whose shapes do not broadcast, traced or not."""
-    shapes = np.shape(first_value), np.shape(second_value)
+def broadcastable(**values: Any) -> None:
+    """Refuse named arrays whose shapes do not broadcast, traced or not."""
+    shapes = [np.shape(value) for value in values.values()]
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ValueError(
-            f"{first} and {second} must broadcast, got shapes {shapes[0]} and {shapes[1]}"
-        ) from None
+        names, given = " and ".join(values), " and ".join(map(str, shapes))
+        raise ValueError(f"{names} must broadcast, got shapes {given}") from None

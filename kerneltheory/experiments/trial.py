@@ -85,7 +85,7 @@ class DrawnTrial:
     def _labels(self, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels y, and the overlaps c of the target with the kernel at the samples."""
         problem = self.problem
-        labels = np.sqrt(float(problem.target.noise_variance)) * noise
+        labels = np.sqrt(problem.target.single_noise_variance) * noise
         overlap = np.zeros_like(labels)
         powers = problem.target.powers(len(problem.spectrum.degrees))
         highest = int(np.flatnonzero(powers).max(initial=0))
@@ -158,7 +158,7 @@ class AveragedTrial(DrawnTrial):
 
     def _test_error(self) -> np.ndarray:
         labels = self.problem.zonal_matrix("S", self.x, self.x)
-        labels[np.diag_indices_from(labels)] += float(self.problem.target.noise_variance)
+        labels[np.diag_indices_from(labels)] += self.problem.target.single_noise_variance
         square = self._traces(labels, self)
         return self.problem.total_power - 2 * self._linear + square
 

@@ -24,6 +24,9 @@ MEASURES = (
     "variance_from_noise",
     "overfitting",
     "kappa",
+    "effective_dimension",
+    "posterior_variance",
+    "log_marginal_likelihood",
 )
 
 
@@ -80,6 +83,12 @@ class LearningCurve(ArrayRecord):
             being given; the mean over samples of this is bias + variance_from_sampling.
         gcv: generalised cross-validation, which estimates $T + \sigma^2$.
         leave_one_out: leave-one-out error, which estimates $T + \sigma^2$.
+        effective_dimension: $\sum_k N_k q_k$.
+        posterior_variance: of the Gaussian process whose noise is the ridge, its mean over inputs.
+        log_marginal_likelihood: of the labels under that process.
+        noise_variance: $\sigma^2$, as an array.
+        multiplicities: of the levels, shape (levels,).
+        power: $F_k^2$ of the levels, shape (levels,).
         alpha: samples in units of the multiplicity of a degree, where the limit of high
             dimension was taken.
         standard_errors: of the measured fields, where trials were made.
@@ -111,6 +120,12 @@ class LearningCurve(ArrayRecord):
     conditional_bias: Array | None = None
     gcv: Array | None = None
     leave_one_out: Array | None = None
+    effective_dimension: Array | None = None
+    posterior_variance: Array | None = None
+    log_marginal_likelihood: Array | None = None
+    noise_variance: Array | None = None
+    multiplicities: Array | None = None
+    power: Array | None = None
     alpha: Array | None = None
     standard_errors: StandardErrors | None = None
     trials: Array | int | None = None
@@ -128,6 +143,30 @@ class LearningCurve(ArrayRecord):
         kappa, eigenvalues = np.asarray(self.kappa)[..., None], np.asarray(self.eigenvalues)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(eigenvalues > 0, 1 / (1 + kappa / eigenvalues), 0.0)
+
+    @property
+    def kare(self) -> Array | None:
+        r"""The kernel alignment risk estimator $(a^T a/n)/(\mathrm{tr} M/n)^2$, $a = M y$, with
+        $M = (K + \delta)^{-1}$: the same number as generalised cross-validation.
+
+        Reference: arXiv:2006.09796.
+        """
+        return self.gcv
+
+    @property
+    def degree_errors(self) -> Array | None:
+        r"""The part of the test error at each level, shape of the curve + (levels,).
+
+        $$T_k = (1-q_k)^2 F_k^2 + \frac{T + \sigma^2}{n} N_k q_k^2, \qquad \sum_k T_k = T.$$
+        """
+        learned = self.learnability
+        if learned is None or self.power is None or self.multiplicities is None:
+            return None
+        assert self.test_error is not None and self.n is not None
+        noisy = np.asarray(self.test_error) + np.asarray(self.noise_variance)
+        counts = np.where(learned > 0, np.asarray(self.multiplicities), 0)
+        from_samples = (noisy / np.asarray(self.n))[..., None] * counts * learned**2
+        return (1 - learned) ** 2 * np.asarray(self.power) + from_samples
 
     def _measured(self) -> Iterator[tuple[str, np.ndarray]]:
         for name in MEASURES:

@@ -12,30 +12,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.errors import DivergentError, NotPositiveDefiniteError, PrecisionError
+from kerneltheory.core.errors import DivergentError, PrecisionError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import Array, is_concrete, working_dtype
 from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.levels import (
+    Levels,
+    dimension,
+    effective_ridge_at,
+    levels_of,
+    lowest_ridge_at,
+    map_points,
+    spread,
+    surplus,
+    unlearned,
+    variance_dimension,
+)
 from kerneltheory.spectra.spectrum import Spectrum, Target
-
-# Entries of a (points, levels) block that is worked on at once: a few MB in float64.
-BLOCK_ENTRIES = 2**18
-# Newton steps near n = total multiplicity with a tiny ridge only halve the distance to the root
-# until kappa ~ sqrt(ridge); this many halvings cover the range of float64. Usual is about ten.
-MAX_STEPS = 1100
 
 ERROR = "0.3% of the test error at dim 30, 3% at dim 6"
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
-
-
-class _Levels(NamedTuple):
-    """A spectrum in one dtype; masses are multiplied before any rounding to float32."""
-
-    eigenvalues: jax.Array
-    multiplicities: jax.Array
-    masses: jax.Array
-    tail: jax.Array
 
 
 class _Errors(NamedTuple):
@@ -46,6 +43,9 @@ class _Errors(NamedTuple):
     variance_from_noise: jax.Array
     gcv: jax.Array
     train_error: jax.Array
+    effective_dimension: jax.Array
+    posterior_variance: jax.Array
+    log_marginal_likelihood: jax.Array
 
 
 @float64_policy
@@ -59,14 +59,14 @@ def effective_ridge(spectrum: Spectrum, n: Any, ridge: Any) -> Array:
     Args:
         spectrum: the levels of the kernel.
         n: number of samples, real > 0, any shape.
-        ridge: absolute ridge $\delta \ge 0$, of a shape that broadcasts with n.
+        ridge: absolute ridge $\delta$, above `lowest_ridge`, broadcasts with n.
 
     Returns:
         $\kappa$, of the shape to which n and ridge broadcast. It is differentiable in all
-        arguments, to any order.
+        arguments, to any order. Of two roots at a negative ridge it is the larger.
 
     Raises:
-        ValueError: n is not positive, or the ridge is negative.
+        ValueError: n is not positive, or the ridge is below the most negative one.
 
     Reference: arXiv:2110.03922, arXiv:2006.13198.
 
@@ -75,9 +75,38 @@ def effective_ridge(spectrum: Spectrum, n: Any, ridge: Any) -> Array:
         >>> round(float(effective_ridge(spectrum, n=50, ridge=0.0)), 12)  # 50 = 100/(1 + kappa)
         1.0
     """
-    n, ridge = _problem(spectrum, n, ridge)
-    levels, points, shape = _arrays(spectrum, n, ridge)
-    return _effective_ridges(levels, *points).reshape(shape)
+    levels, points, shape = _problem(spectrum, n, ridge)
+    return _effective_ridges(levels, *points[:2]).reshape(shape)
+
+
+@float64_policy
+def lowest_ridge(spectrum: Spectrum, n: Any) -> Array:
+    r"""Return the most negative ridge at which the Gram matrix stays positive definite.
+
+    It is minus the lower edge of the spectrum of the Gram matrix in the deterministic equivalent,
+    $$\delta_{min} = -\kappa^* \sum_k N_k q_k^* (1 - q_k^*) - \mathrm{tail}, \qquad
+      \sum_k N_k (q_k^*)^2 = n,$$
+    and -tail from n = total multiplicity on. The test error diverges on the way to it.
+
+    Args:
+        spectrum: the levels of the kernel.
+        n: number of samples, real > 0, any shape.
+
+    Returns:
+        $\delta_{min} \le 0$, of the shape of n.
+
+    Raises:
+        ValueError: n is not positive.
+
+    Reference: arXiv:2208.00256 for negative ridges; arXiv:2110.03922 for the equation.
+
+    Examples:
+        >>> features = Spectrum([1 / 100], [100])  # the law of Marchenko and Pastur
+        >>> round(float(lowest_ridge(features, n=25)), 12)  # -(1 - sqrt(1/4))^2
+        -0.25
+    """
+    levels, points, shape = _problem(spectrum, n)
+    return _lowest_ridges(levels, points[0]).reshape(shape)
 
 
 @float64_policy
@@ -88,20 +117,28 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     $$E_0 = \frac{n}{n - \sum_k N_k q_k^2}, \quad B = \sum_k (1-q_k)^2 F_k^2, \quad
       T + \sigma^2 = E_0 (B + \sigma^2), \quad
       \mathrm{train} = \Big(\frac{\delta}{n\kappa}\Big)^2 (T + \sigma^2).$$
+    Generalised cross-validation, the estimator KARE (which equals it) and leave-one-out all tend
+    to $T + \sigma^2$. The mean posterior variance of the Gaussian process whose noise is the ridge
+    tends to $n\kappa - \delta$, and its log marginal likelihood of the labels to
+    $$-\tfrac12\Big[\sum_k \frac{F_k^2}{\lambda_k+\kappa} + \frac{\sigma^2}{\kappa}
+      + \sum_k N_k \ln\Big(1 + \frac{\lambda_k}{\kappa}\Big) + n \ln (n \kappa)
+      + \frac{\delta + \mathrm{tail}}{\kappa} - n + n \ln 2\pi\Big].$$
 
     Args:
         spectrum: the levels of the kernel.
         target: power of the target at the levels of the spectrum, and the label noise.
         n: number of samples, real > 0, any shape.
-        ridge: absolute ridge $\delta \ge 0$, of a shape that broadcasts with n.
+        ridge: absolute ridge $\delta$; it may be negative, above `lowest_ridge`.
 
     Returns:
-        The curve; its arrays have the shape to which n and ridge broadcast. They are numpy
-        float64 arrays, unless an argument holds jax arrays: then they have that dtype.
+        The curve; its arrays have the shape to which n, ridge and the noise variance broadcast.
+        They are numpy float64 arrays, unless an argument holds jax arrays: then they have that
+        dtype. All are differentiable in all arguments.
 
     Raises:
-        ValueError: n is not positive, the ridge is negative, or the target has power at a
-            level that the spectrum does not hold.
+        ValueError: n is not positive, the ridge is below the most negative one, or the target has
+            power at a level that the spectrum does not hold.
+        NotPositiveDefiniteError: the spectrum has a negative eigenvalue.
         DivergentError: ridge and tail are zero and n is the total multiplicity, where the
             variance is infinite. Under jit, where values are not known, it is infinity instead.
         PrecisionError: the spectrum of a kernel on the sphere stops at a degree that n samples
@@ -115,53 +152,87 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
         >>> curve.test_error
         array([0.75, 0.5 ])
     """
-    n, ridge = _problem(spectrum, n, ridge)
-    if not isinstance(target, Target):
-        raise TypeError(f"target must be a Target, got {type(target).__name__}")
-    power = target.powers(len(spectrum.degrees))
-    _refuse_divergence(spectrum, n, ridge)
-    levels, points, shape = _arrays(spectrum, n, ridge, target)
-    dtype = levels.eigenvalues.dtype
-    noise = jnp.asarray(target.noise_variance, dtype)
-    flat = _errors(levels, jnp.asarray(power, dtype), noise, *points)
+    check_target(target)
+    levels, points, shape = _problem(spectrum, n, ridge, target)
+    power = jnp.asarray(target.powers(len(spectrum.degrees)), levels.eigenvalues.dtype)
+    _refuse_divergence(spectrum, points)
+    flat = _errors(levels, power, *points)
     _refuse_truncation(spectrum, flat.kappa, points)
+    return curve_from(levels, power, points, flat, shape, method="deterministic equivalent")
+
+
+def curve_from(
+    levels: Levels, power: Any, points: Any, flat: _Errors, shape: tuple[int, ...], method: str
+) -> LearningCurve:
+    """The record of the errors at flat points (n, ridge, noise), in the shape asked for."""
     errors = _Errors(*(value.reshape(shape) for value in flat))
+    n, ridge, noise = (value.reshape(shape) for value in points)
     sampling, from_noise = errors.variance_from_sampling, errors.variance_from_noise
     return LearningCurve(
-        n=points[0].reshape(shape),
-        ridge=points[1].reshape(shape),
+        n=n,
+        ridge=ridge,
+        noise_variance=noise,
         test_error=errors.bias + sampling + from_noise,
-        bias=errors.bias,
         variance=sampling + from_noise,
-        train_error=errors.train_error,
-        kappa=errors.kappa,
-        eigenvalues=levels.eigenvalues,
-        overfitting=errors.overfitting,
-        variance_from_sampling=sampling,
-        variance_from_noise=from_noise,
         conditional_bias=errors.bias + sampling,
-        gcv=errors.gcv,
-        method="deterministic equivalent",
+        leave_one_out=errors.gcv,
+        eigenvalues=levels.eigenvalues,
+        multiplicities=levels.multiplicities,
+        power=power,
+        method=method,
         error=ERROR,
+        **errors._asdict(),
     )
 
 
-def _problem(spectrum: Spectrum, n: Any, ridge: Any) -> tuple[Any, Any]:
-    """Check the arguments that do not depend on the target."""
+def check_target(target: Any) -> None:
+    """Refuse what is no Target."""
+    if not isinstance(target, Target):
+        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+
+
+def _problem(
+    spectrum: Spectrum, n: Any, ridge: Any = 0.0, target: Target | None = None
+) -> tuple[Levels, tuple[jax.Array, ...], tuple[int, ...]]:
+    """Check the arguments; the levels, the flat points (n, ridge, noise), and their shape."""
+    check_spectrum(spectrum)
+    if is_concrete(n):
+        check.positive("n", n)
+    noise = 0.0 if target is None else target.noise_variance
+    if is_concrete(ridge) and check.finite("ridge", ridge).size == 0:
+        raise ValueError("ridge must hold at least one number, got an empty array")
+    check.broadcastable(n=n, ridge=ridge)
+    if np.ndim(noise):
+        check.broadcastable(n=n, ridge=ridge, noise_variance=noise)
+    dtype = working_dtype(spectrum, n, ridge, target)
+    levels = levels_of(spectrum, dtype)
+    points, shape = _points(n, ridge, noise, dtype=dtype)
+    _refuse_ridge(spectrum, levels, points)
+    return levels, points, shape
+
+
+def check_spectrum(spectrum: Any) -> None:
+    """Refuse what is no Spectrum."""
     if not isinstance(spectrum, Spectrum):
         raise TypeError(
             f"spectrum must be a Spectrum, got {type(spectrum).__name__}; a kernel's is "
             "kt.spectrum(kernel, dim, max_degree), a certified one's is .round()"
         )
-    if is_concrete(n):
-        values = check.finite("n", n)
-        if values.size == 0 or values.min() <= 0:
-            lowest = values.min() if values.size else "an empty array"
-            raise ValueError(f"n must be a positive number of samples, got {lowest}")
-    if is_concrete(ridge) and check.nonnegative("ridge", ridge).size == 0:
-        raise ValueError("ridge must hold at least one number, got an empty array")
-    check.broadcastable("n", n, "ridge", ridge)
-    return n, ridge
+
+
+def _refuse_ridge(spectrum: Spectrum, levels: Levels, points: tuple[jax.Array, ...]) -> None:
+    """Refuse ridges at which the Gram matrix is not positive definite."""
+    if not is_concrete(spectrum, points) or not np.any(np.asarray(points[1]) < 0):
+        return
+    n, ridge = (np.asarray(point) for point in points[:2])
+    lowest = np.asarray(_lowest_ridges(levels, points[0]))
+    below = (ridge < 0) & (ridge <= lowest)
+    if below.any():
+        worst = int(np.flatnonzero(below)[0])
+        raise ValueError(
+            f"ridge must be above {lowest[worst]:.6g} at n = {n[worst]:g}, where the smallest "
+            f"eigenvalue of K + ridge I vanishes, got {ridge[worst]:g}"
+        )
 
 
 def truncation_share(spectrum: Spectrum, kappa: Any) -> np.ndarray:
@@ -192,7 +263,7 @@ def truncation_share(spectrum: Spectrum, kappa: Any) -> np.ndarray:
     return left_out / np.maximum(held, np.finfo(float).tiny)
 
 
-def _refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[Any, Any]) -> None:
+def _refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[jax.Array, ...]) -> None:
     if not is_concrete(spectrum, kappa, points) or spectrum.dim is None:
         return
     shares = truncation_share(spectrum, kappa)
@@ -206,9 +277,10 @@ def _refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[Any, Any]) 
         )
 
 
-def _refuse_divergence(spectrum: Spectrum, n: Any, ridge: Any) -> None:
-    if not is_concrete(spectrum, n, ridge) or float(spectrum.tail) > 0:
+def _refuse_divergence(spectrum: Spectrum, points: tuple[jax.Array, ...]) -> None:
+    if not is_concrete(spectrum, points) or float(spectrum.tail) > 0:
         return
+    n, ridge = points[:2]
     eigenvalues, multiplicities = map(np.asarray, (spectrum.eigenvalues, spectrum.multiplicities))
     rank = multiplicities[eigenvalues > 0].sum()
     if np.any((np.asarray(n) == rank) & (np.asarray(ridge) == 0)):
@@ -218,110 +290,27 @@ def _refuse_divergence(spectrum: Spectrum, n: Any, ridge: Any) -> None:
         )
 
 
-def _arrays(
-    spectrum: Spectrum, n: Any, ridge: Any, target: Target | None = None
-) -> tuple[_Levels, tuple[jax.Array, jax.Array], tuple[int, ...]]:
-    """The spectrum and the flattened points (n, ridge) in the one dtype of the computation."""
-    if is_concrete(spectrum) and np.any(np.asarray(spectrum.eigenvalues) < 0):
-        worst = int(np.argmin(np.asarray(spectrum.eigenvalues)))
-        raise NotPositiveDefiniteError(
-            "spectrum must not have negative eigenvalues, got "
-            f"{float(spectrum.eigenvalues[worst]):.6g} at degree {worst}: kernel ridge regression "
-            "has no learning curve for a kernel that is not positive definite"
-        )
-    dtype = working_dtype(spectrum, n, ridge, target)
-    fields = spectrum.eigenvalues, spectrum.multiplicities, spectrum.level_masses, spectrum.tail
-    levels = _Levels(*(jnp.asarray(field, dtype) for field in fields))
-    shape = np.broadcast_shapes(np.shape(n), np.shape(ridge))
-    points = (jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in (n, ridge))
-    return levels, tuple(points), shape  # pyright: ignore[reportReturnType]
+def _points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
+    """Arrays flattened to their common shape, and that shape."""
+    shape = np.broadcast_shapes(*map(np.shape, values))
+    flat = tuple(jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in values)
+    return flat, shape
 
 
-def _denominators(levels: _Levels, kappa: jax.Array) -> jax.Array:
-    # Only a level with eigenvalue 0 at kappa = 0 has no denominator; nothing of it is learned.
-    total = levels.eigenvalues + kappa
-    return jnp.where(total > 0, total, 1)
-
-
-def _unlearned(levels: _Levels, kappa: jax.Array) -> jax.Array:
-    """1 - q of every level."""
-    total = levels.eigenvalues + kappa
-    return jnp.where(total > 0, kappa / _denominators(levels, kappa), 1)
-
-
-def _surplus(levels: _Levels, kappa: jax.Array, n: jax.Array) -> jax.Array:
-    """Return n - sum N q, which is (ridge + tail)/kappa at the root.
-
-    Well-learned levels are counted as N - N (1 - q), so that n - N is exact and neither a small
-    ridge at n = total multiplicity nor a plateau between two levels is lost to rounding.
-    """
-    denominators = _denominators(levels, kappa)
-    learned = levels.eigenvalues > kappa
-    counted = jnp.where(learned, levels.multiplicities, 0)
-    missing = jnp.sum(counted * (kappa / denominators))
-    rest = jnp.sum(jnp.where(learned, 0, levels.masses / denominators))
-    return (n - jnp.sum(counted)) + (missing - rest)
-
-
-def _spread(levels: _Levels, kappa: jax.Array) -> jax.Array:
-    """Return sum N q (1 - q)."""
-    denominators = _denominators(levels, kappa)
-    return jnp.sum((levels.masses / denominators) * (kappa / denominators))
-
-
-def _newton(levels: _Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
-    """The root of G = kappa (n - sum N q) - ridge - tail, convex and increasing, from the right.
-
-    The Newton step is written as the ratio of two sums of positive terms. A point stops when its
-    step no longer descends, so the result does not depend on the points solved beside it.
-    """
-    total_ridge = ridge + levels.tail
-    rank = jnp.sum(jnp.where(levels.eigenvalues > 0, levels.multiplicities, 0))
-    interpolates_exactly = (total_ridge == 0) & (n >= rank)
-    start = jnp.where(interpolates_exactly, 0, (jnp.sum(levels.masses) + total_ridge) / n)
-    tolerance = 2 * jnp.finfo(start.dtype).eps
-
-    def descends(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        return state[1] & (state[2] < MAX_STEPS)
-
-    def step(state: tuple[jax.Array, jax.Array, jax.Array]) -> Any:
-        kappa, _, steps = state
-        spread = _spread(levels, kappa)
-        slope = _surplus(levels, kappa, n) + spread
-        updated = (kappa * spread + total_ridge) / slope
-        active = updated < kappa * (1 - tolerance)
-        return jnp.where(active, updated, kappa), active, steps + 1
-
-    return jax.lax.while_loop(descends, step, (start, ~interpolates_exactly, jnp.int32(0)))[0]
-
-
-def _effective_ridge(levels: _Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
-    def equation(kappa: jax.Array) -> jax.Array:
-        return kappa * _surplus(levels, kappa, n) - (ridge + levels.tail)
-
-    # No stop_gradient in the solver: inside lax.map it makes second derivatives wrong.
-    return jax.lax.custom_root(
-        equation,
-        jnp.zeros_like(n),
-        lambda _, __: _newton(levels, n, ridge),
-        lambda linear, value: value / linear(jnp.ones_like(value)),
-    )
-
-
-def _errors_at_point(
-    levels: _Levels, power: jax.Array, noise: jax.Array, n: jax.Array, ridge: jax.Array
+def errors_at(
+    levels: Levels, power: jax.Array, kappa: jax.Array, point: tuple[jax.Array, ...]
 ) -> _Errors:
-    kappa = _effective_ridge(levels, n, ridge)
+    """All errors at one point (n, ridge, noise) from its effective ridge."""
+    n, ridge, noise = point
     positive = kappa > 0
     divisor = jnp.where(positive, kappa, 1)
-    surplus = _surplus(levels, kappa, n)
-    ridge_term = jnp.where(positive, (ridge + levels.tail) / divisor, surplus)
-    true_ridge_term = jnp.where(positive, ridge / divisor, surplus)
-    denominators = _denominators(levels, kappa)
-    learned = (levels.masses / denominators) * (levels.eigenvalues / denominators)
-    excess = jnp.sum(learned) / (_spread(levels, kappa) + ridge_term)
-    bias = jnp.sum(_unlearned(levels, kappa) ** 2 * power)
+    left = surplus(levels, kappa, n)
+    ridge_term = jnp.where(positive, (ridge + levels.tail) / divisor, left)
+    true_ridge_term = jnp.where(positive, ridge / divisor, left)
+    excess = variance_dimension(levels, kappa) / (spread(levels, kappa) + ridge_term)
+    bias = jnp.sum(unlearned(levels, kappa) ** 2 * power)
     gcv = (1 + excess) * (bias + noise)
+    effective = dimension(levels, kappa)
     return _Errors(
         kappa=kappa,
         overfitting=1 + excess,
@@ -330,23 +319,52 @@ def _errors_at_point(
         variance_from_noise=excess * noise,
         gcv=gcv,
         train_error=(true_ridge_term / n) ** 2 * gcv,
+        effective_dimension=effective,
+        posterior_variance=kappa * effective + levels.tail,
+        log_marginal_likelihood=_log_marginal_likelihood(levels, power, kappa, point),
     )
 
 
-def _map_points(function: Any, levels: _Levels, n: jax.Array, ridge: jax.Array) -> Any:
-    batch = max(1, min(n.size, BLOCK_ENTRIES // levels.eigenvalues.size))
-    return jax.lax.map(lambda point: function(*point), (n, ridge), batch_size=batch)
-
-
-@jax.jit
-def _effective_ridges(levels: _Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
-    return _map_points(lambda *point: _effective_ridge(levels, *point), levels, n, ridge)
-
-
-@jax.jit
-def _errors(
-    levels: _Levels, power: jax.Array, noise: jax.Array, n: jax.Array, ridge: jax.Array
-) -> _Errors:
-    return _map_points(
-        lambda *point: _errors_at_point(levels, power, noise, *point), levels, n, ridge
+def _log_marginal_likelihood(
+    levels: Levels, power: jax.Array, kappa: jax.Array, point: tuple[jax.Array, ...]
+) -> jax.Array:
+    n, ridge, noise = point
+    positive = kappa > 0
+    kappa = jnp.where(positive, kappa, 1)
+    known = levels.eigenvalues > kappa
+    large = jnp.where(known, levels.eigenvalues, kappa)
+    small = jnp.where(known, kappa, levels.eigenvalues) / large
+    # N ln(1 + lambda/kappa); a level that is not learned may have more modes than floats count.
+    counted = jnp.where(known, levels.multiplicities, 0)
+    shape = jnp.where(small > 0, jnp.log1p(small) / jnp.where(small > 0, small, 1), 1)
+    per_level = jnp.where(
+        known,
+        counted * (jnp.log(large) - jnp.log(kappa) + jnp.log1p(small)),
+        levels.masses / kappa * shape,
     )
+    determinant = jnp.sum(per_level) + n * jnp.log(n * kappa) + (ridge + levels.tail) / kappa - n
+    fit = jnp.sum(power / (levels.eigenvalues + kappa)) + noise / kappa
+    likelihood = -0.5 * (fit + determinant + n * jnp.log(2 * jnp.pi))
+    return jnp.where(positive, likelihood, -jnp.inf)
+
+
+def _errors_at_point(power: jax.Array) -> Any:
+    def errors(levels: Levels, n: jax.Array, ridge: jax.Array, noise: jax.Array) -> _Errors:
+        return errors_at(levels, power, effective_ridge_at(levels, n, ridge), (n, ridge, noise))
+
+    return errors
+
+
+@jax.jit
+def _effective_ridges(levels: Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
+    return map_points(effective_ridge_at, levels, n, ridge)
+
+
+@jax.jit
+def _lowest_ridges(levels: Levels, n: jax.Array) -> jax.Array:
+    return map_points(lowest_ridge_at, levels, n)
+
+
+@jax.jit
+def _errors(levels: Levels, power: jax.Array, *points: jax.Array) -> _Errors:
+    return map_points(_errors_at_point(power), levels, *points)

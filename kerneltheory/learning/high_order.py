@@ -267,7 +267,7 @@ def _check_arguments(
     _check_positive("alpha", alpha)
     if is_concrete(ridge):
         check.nonnegative("ridge", ridge)
-    check.broadcastable("alpha", alpha, "ridge", ridge)
+    check.broadcastable(alpha=alpha, ridge=ridge)
     if dim is not None:
         check.integer("dim", dim, minimum=2)
     if counting not in ("limit", "finite"):

@@ -62,7 +62,7 @@ def subset_learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any
     n = check.finite("n", n)
     if n.size == 0 or n.min() <= 0 or n.max() >= rows:
         raise ValueError(f"n must lie between 0 and the number of rows {rows:g}, got {n}")
-    if float(target.noise_variance) > 0:
+    if target.single_noise_variance > 0:
         raise ValueError(
             "target must have no noise_variance: the labels of a data set are what they are, got "
             f"{target.noise_variance}"

@@ -285,7 +285,8 @@ class Target(ArrayRecord):
 
     Args:
         power: a mapping {degree: $F_k^2$}, or an array aligned with the levels of a spectrum.
-        noise_variance: $\sigma^2 \ge 0$ of the labels.
+        noise_variance: $\sigma^2 \ge 0$ of the labels; for learning curves in theory it may be an
+            array, which broadcasts with n and ridge.
 
     Raises:
         ValueError: a power or the noise variance is negative or not finite.
@@ -308,8 +309,9 @@ class Target(ArrayRecord):
             object.__setattr__(self, "power", _degree_powers(self.power))
         elif not isinstance(self.power, jax.Array):
             object.__setattr__(self, "power", _level_array("power", self.power))
-        noise = _scalar("noise_variance", self.noise_variance)
-        object.__setattr__(self, "noise_variance", noise)
+        if not isinstance(self.noise_variance, jax.Array):
+            noise = check.nonnegative("noise_variance", self.noise_variance)
+            object.__setattr__(self, "noise_variance", noise if noise.ndim else float(noise))
 
     @property
     def highest_degree(self) -> int:
@@ -343,6 +345,20 @@ class Target(ArrayRecord):
         return np.array(values, dtype=np.float64)
 
     @property
+    def single_noise_variance(self) -> float:
+        """The noise variance as one number.
+
+        Raises:
+            ValueError: the target has an array of them.
+        """
+        if np.ndim(self.noise_variance):
+            raise ValueError(
+                "target must have a single noise_variance here, got an array of shape "
+                f"{np.shape(self.noise_variance)}"
+            )
+        return float(self.noise_variance)
+
+    @property
     def total_power(self) -> Array | float:
         r"""$\sum_k F_k^2$, the squared norm of the target."""
         if isinstance(self.power, DegreePowers):
@@ -354,7 +370,8 @@ class Target(ArrayRecord):
             return "Target(traced)"
         values = self.power if isinstance(self.power, DegreePowers) else np.asarray(self.power)
         shown = values if isinstance(values, DegreePowers) else values.tolist()
-        return f"Target(power={shown!r}, noise_variance={self.noise_variance!r})"
+        noise = np.asarray(self.noise_variance).tolist()
+        return f"Target(power={shown!r}, noise_variance={noise!r})"
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"

@@ -127,7 +127,7 @@ def test_target_powers_and_the_degree_it_lacks():
         ({0.5: 1.0}, 0.0, TypeError, "degree in power must be"),
         ([-1.0], 0.0, ValueError, "power must not be negative"),
         ([1.0], -1.0, ValueError, "noise_variance must not be negative"),
-        ([1.0], [1.0], ValueError, "noise_variance must be a single number"),
+        ([1.0], [-1.0], ValueError, "noise_variance must not be negative"),
     ],
 )
 def test_target_refuses_what_is_none(power, noise, error, message):
