@@ -82,8 +82,10 @@ if TYPE_CHECKING:
     from kerneltheory.experiments.subsets import simulate_subsets
     from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
     from kerneltheory.learning.curve import LearningCurve
-    from kerneltheory.learning.equivalent import learning_curve
+    from kerneltheory.learning.equivalent import effective_ridge, learning_curve, lowest_ridge
     from kerneltheory.learning.high_order import high_order_curve
+    from kerneltheory.learning.optimal import optimal_ridge
+    from kerneltheory.learning.peaks import Peaks, peaks
     from kerneltheory.learning.subsets import subset_learning_curve
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.decomposition import decompose, decompose_zonal
@@ -109,6 +111,7 @@ __all__ = [
     "LearningCurve",
     "LoweringError",
     "NotPositiveDefiniteError",
+    "Peaks",
     "PrecisionError",
     "Spectrum",
     "TailLaw",
@@ -130,6 +133,7 @@ __all__ = [
     "dot_product_kernel",
     "dual",
     "dual_class",
+    "effective_ridge",
     "eigenvalue",
     "eigenvalue_expansion",
     "elu",
@@ -147,10 +151,13 @@ __all__ = [
     "high_order_curve",
     "leaky_relu",
     "learning_curve",
+    "lowest_ridge",
     "mish",
     "monomial",
     "nngp",
     "ntk",
+    "optimal_ridge",
+    "peaks",
     "plot_spectra",
     "polynomial",
     "power_law_spectrum",
@@ -233,7 +240,9 @@ _NAMES_OF = {
     "experiments.subsets": ("simulate_subsets",),
     "kernels.kernel": ("dot_product_kernel", "nngp", "ntk"),
     "learning.curve": ("LearningCurve",),
-    "learning.equivalent": ("learning_curve",),
+    "learning.equivalent": ("effective_ridge", "learning_curve", "lowest_ridge"),
+    "learning.optimal": ("optimal_ridge",),
+    "learning.peaks": ("Peaks", "peaks"),
     "learning.high_order": ("high_order_curve",),
     "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),

@@ -146,8 +146,9 @@ class LearningCurve(ArrayRecord):
 
     @property
     def kare(self) -> Array | None:
-        r"""The kernel alignment risk estimator $(a^T a/n)/(\mathrm{tr} M/n)^2$, $a = M y$, with
-        $M = (K + \delta)^{-1}$: the same number as generalised cross-validation.
+        r"""The kernel alignment risk estimator, the same number as generalised cross-validation.
+
+        It is $(a^T a/n)/(\mathrm{tr} M/n)^2$ with $M = (K + \delta)^{-1}$ and $a = M y$.
 
         Reference: arXiv:2006.09796.
         """
@@ -162,7 +163,7 @@ class LearningCurve(ArrayRecord):
         learned = self.learnability
         if learned is None or self.power is None or self.multiplicities is None:
             return None
-        assert self.test_error is not None and self.n is not None
+        assert self.test_error is not None
         noisy = np.asarray(self.test_error) + np.asarray(self.noise_variance)
         counts = np.where(learned > 0, np.asarray(self.multiplicities), 0)
         from_samples = (noisy / np.asarray(self.n))[..., None] * counts * learned**2

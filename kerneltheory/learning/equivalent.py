@@ -18,6 +18,7 @@ from kerneltheory.core.records import Array, is_concrete, working_dtype
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.levels import (
     Levels,
+    bias,
     dimension,
     effective_ridge_at,
     levels_of,
@@ -25,7 +26,6 @@ from kerneltheory.learning.levels import (
     map_points,
     spread,
     surplus,
-    unlearned,
     variance_dimension,
 )
 from kerneltheory.spectra.spectrum import Spectrum, Target
@@ -75,7 +75,7 @@ def effective_ridge(spectrum: Spectrum, n: Any, ridge: Any) -> Array:
         >>> round(float(effective_ridge(spectrum, n=50, ridge=0.0)), 12)  # 50 = 100/(1 + kappa)
         1.0
     """
-    levels, points, shape = _problem(spectrum, n, ridge)
+    levels, points, shape = problem(spectrum, n, ridge)
     return _effective_ridges(levels, *points[:2]).reshape(shape)
 
 
@@ -105,7 +105,7 @@ def lowest_ridge(spectrum: Spectrum, n: Any) -> Array:
         >>> round(float(lowest_ridge(features, n=25)), 12)  # -(1 - sqrt(1/4))^2
         -0.25
     """
-    levels, points, shape = _problem(spectrum, n)
+    levels, points, shape = problem(spectrum, n)
     return _lowest_ridges(levels, points[0]).reshape(shape)
 
 
@@ -153,7 +153,7 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
         array([0.75, 0.5 ])
     """
     check_target(target)
-    levels, points, shape = _problem(spectrum, n, ridge, target)
+    levels, points, shape = problem(spectrum, n, ridge, target)
     power = jnp.asarray(target.powers(len(spectrum.degrees)), levels.eigenvalues.dtype)
     _refuse_divergence(spectrum, points)
     flat = _errors(levels, power, *points)
@@ -191,7 +191,7 @@ def check_target(target: Any) -> None:
         raise TypeError(f"target must be a Target, got {type(target).__name__}")
 
 
-def _problem(
+def problem(
     spectrum: Spectrum, n: Any, ridge: Any = 0.0, target: Target | None = None
 ) -> tuple[Levels, tuple[jax.Array, ...], tuple[int, ...]]:
     """Check the arguments; the levels, the flat points (n, ridge, noise), and their shape."""
@@ -226,7 +226,9 @@ def _refuse_ridge(spectrum: Spectrum, levels: Levels, points: tuple[jax.Array, .
         return
     n, ridge = (np.asarray(point) for point in points[:2])
     lowest = np.asarray(_lowest_ridges(levels, points[0]))
-    below = (ridge < 0) & (ridge <= lowest)
+    # With more samples than modes the limit itself is regression without ridge on the modes.
+    edge = (ridge == lowest) & (n < float(levels.rank))
+    below = (ridge < 0) & ((ridge < lowest) | edge)
     if below.any():
         worst = int(np.flatnonzero(below)[0])
         raise ValueError(
@@ -308,14 +310,14 @@ def errors_at(
     ridge_term = jnp.where(positive, (ridge + levels.tail) / divisor, left)
     true_ridge_term = jnp.where(positive, ridge / divisor, left)
     excess = variance_dimension(levels, kappa) / (spread(levels, kappa) + ridge_term)
-    bias = jnp.sum(unlearned(levels, kappa) ** 2 * power)
-    gcv = (1 + excess) * (bias + noise)
+    own = bias(levels, power, kappa)
+    gcv = (1 + excess) * (own + noise)
     effective = dimension(levels, kappa)
     return _Errors(
         kappa=kappa,
         overfitting=1 + excess,
-        bias=bias,
-        variance_from_sampling=excess * bias,
+        bias=own,
+        variance_from_sampling=excess * own,
         variance_from_noise=excess * noise,
         gcv=gcv,
         train_error=(true_ridge_term / n) ** 2 * gcv,

@@ -108,6 +108,23 @@ def variance_dimension(levels: Levels, kappa: jax.Array) -> jax.Array:
     return jnp.sum((levels.masses / denominators) * (levels.eigenvalues / denominators))
 
 
+def decay(levels: Levels, kappa: jax.Array) -> jax.Array:
+    r"""Return sum N q^2 (1 - q), minus half the derivative of sum N q^2 in ln kappa."""
+    denominators = _denominators(levels, kappa)
+    squares = (levels.masses / denominators) * (levels.eigenvalues / denominators)
+    return jnp.sum(squares * (kappa / denominators))
+
+
+def bias(levels: Levels, power: jax.Array, kappa: jax.Array) -> jax.Array:
+    """Return sum (1 - q)^2 F^2."""
+    return jnp.sum(unlearned(levels, kappa) ** 2 * power)
+
+
+def bias_slope(levels: Levels, power: jax.Array, kappa: jax.Array) -> jax.Array:
+    """Return 2 sum q (1 - q)^2 F^2, the derivative of the bias in ln kappa."""
+    return 2 * jnp.sum(learned(levels, kappa) * unlearned(levels, kappa) ** 2 * power)
+
+
 def _newton(levels: Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
     r"""The largest root of G = kappa (n - sum N q) - ridge - tail, from the right.
 
@@ -189,8 +206,8 @@ def lowest_ridge_at(levels: Levels, n: jax.Array) -> jax.Array:
     return -kappa * spread(levels, kappa) - levels.tail
 
 
-def map_points(function: Any, levels: Levels, *points: jax.Array) -> Any:
-    """Apply a function of one point to flat arrays of points, a block at a time."""
+def map_points(function: Any, levels: Levels, *points: jax.Array, width: int = 1) -> Any:
+    """Apply a function of one point, which holds `width` arrays of levels, a block at a time."""
     count = points[0].size
-    batch = max(1, min(count, BLOCK_ENTRIES // levels.eigenvalues.size))
+    batch = max(1, min(count, BLOCK_ENTRIES // (width * levels.eigenvalues.size)))
     return jax.lax.map(lambda point: function(levels, *point), points, batch_size=batch)

@@ -56,6 +56,116 @@ def test_effective_ridge_solves_its_equation_to_rounding():
         assert curve.kappa == pytest.approx(exact, rel=bound)
 
 
+def _exact_test_error(spectrum, target, samples, ridge):
+    """T to 650 digits, and how many relative changes of n it magnifies: its condition number.
+
+    Sharp peaks need as many digits: at n = rank kappa is the root of the ridge.
+    """
+    with mpmath.workdps(650):
+        values = [mpmath.mpf(float(x)) for x in spectrum.eigenvalues]
+        counts = [int(x) for x in spectrum.multiplicities]
+        total = mpmath.mpf(float(spectrum.tail)) + mpmath.mpf(float(ridge))
+        n, noise = mpmath.mpf(float(samples)), mpmath.mpf(target.noise_variance)
+        kappa = (sum(map(mpmath.fmul, values, counts)) + total) / n
+        while True:  # Newton's steps descend to the root, as G is convex
+            shares = [(x / (x + kappa), kappa / (x + kappa)) for x in values]
+            width = sum(c * q * u for c, (q, u) in zip(counts, shares, strict=True))
+            slope = n - sum(c * q * q for c, (q, _) in zip(counts, shares, strict=True))
+            step = (kappa * width + total) / slope
+            if kappa - step < kappa * mpmath.mpf(10) ** -300:
+                break
+            kappa = step
+        overfitting = n / (width + total / kappa)
+        bias = sum(u * u * p for (_, u), p in zip(shares, map(float, target.power), strict=True))
+        decay = sum(c * q * q * u for c, (q, u) in zip(counts, shares, strict=True))
+        condition = overfitting * (1 + 2 * decay * overfitting / n)
+        return overfitting * (bias + noise) - noise, float(condition)
+
+
+def _extreme_problem(generator):
+    levels = generator.choice([1, 6])
+    eigenvalues = 10.0 ** -np.sort(generator.uniform(0, 300, levels))
+    counts = np.round(10.0 ** generator.uniform(0, 4, levels))
+    spectrum = Spectrum(eigenvalues, counts, tail=generator.choice([0.0, 1e-250, 1e-6]))
+    ridge = generator.choice([0.0, 1e-280, 1e-12, 1e3])
+    plateau = generator.choice(np.cumsum(counts)) + generator.choice([-0.5, 0.0, 3.0])
+    samples = generator.choice([plateau, 10.0 ** generator.uniform(0, 9)])
+    if spectrum.tail == ridge == 0 and samples >= counts.sum():
+        samples = counts.sum() - 0.5
+    return spectrum, Target(generator.random(levels), generator.choice([0.0, 0.1])), samples, ridge
+
+
+def test_errors_of_spectra_over_the_range_of_floats():
+    generator = np.random.default_rng(7)
+    for _ in range(60):
+        spectrum, target, samples, ridge = _extreme_problem(generator)
+        exact, condition = _exact_test_error(spectrum, target, samples, ridge)
+        found = float(learning_curve(spectrum, target, samples, ridge).test_error)
+        if exact > 1e-290:  # smaller ones underflow
+            assert abs(found / exact - 1) < 1e-12 * condition
+        assert np.isfinite(found)
+
+
+def test_errors_of_levels_add_up():
+    generator = np.random.default_rng(8)
+    for _ in range(20):
+        spectrum, samples, ridge = _random_problem(generator)
+        curve = learning_curve(
+            spectrum, Target(generator.random(len(spectrum.degrees)), 0.3), [samples, 1.0], ridge
+        )
+        magnified = 100 * EPS * np.asarray(curve.overfitting)
+        assert (np.abs(curve.degree_errors.sum(-1) / curve.test_error - 1) < magnified).all()
+
+
+def test_noise_broadcasts_with_samples_and_ridges():
+    noise = np.array([0.0, 0.1, 1.0])
+    target = Target(TARGET.power, noise[:, None, None])
+    many = learning_curve(SPECTRUM, target, np.array([[10.0], [50.0]]), np.array([0.1, 1.0]))
+    assert many.test_error.shape == (3, 2, 2)
+    one = learning_curve(SPECTRUM, Target(TARGET.power, 0.1), 50.0, 1.0)
+    assert many.test_error[1, 1, 1] == one.test_error
+
+
+def test_likelihood_and_posterior_variance_of_gaussian_features():
+    """log p(y), the mean of k - k'(K + ridge)^{-1} k and of the fit, with Gaussian features."""
+    generator = np.random.default_rng(5)
+    eigenvalues, counts = np.array([1.0, 0.05]), np.array([40, 200])
+    scale = np.repeat(eigenvalues, counts)
+    power, noise, n, ridge = np.array([1.0, 0.5]), 0.2, 120, 3.0
+    amplitudes = np.repeat(power / counts, counts)
+    likelihoods, variances = [], []
+    for _ in range(200):
+        features = generator.standard_normal((n, scale.size))
+        gram = (features * scale) @ features.T + ridge * np.eye(n)
+        inverse = np.linalg.inv(gram)
+        labels = (features * amplitudes) @ features.T + noise * np.eye(n)
+        determinant = np.linalg.slogdet(gram)[1]
+        likelihoods.append(-0.5 * (np.sum(inverse * labels) + determinant + n * np.log(2 * np.pi)))
+        explained = scale**2 * np.einsum("ij,ij->j", features, inverse @ features)
+        variances.append(scale.sum() - explained.sum())
+    curve = learning_curve(Spectrum(eigenvalues, counts), Target(power, noise), n, ridge)
+    for measured, stated in (
+        (likelihoods, curve.log_marginal_likelihood),
+        (variances, curve.posterior_variance),
+    ):
+        error = np.std(measured) / np.sqrt(len(measured))
+        # The equivalent itself is off by a relative 1/n: it does not know n from n + 1.
+        assert abs(np.mean(measured) - stated) < 4 * error + abs(stated) / n
+    np.testing.assert_allclose(curve.posterior_variance, n * curve.kappa - ridge, rtol=1e-12)
+
+
+def test_likelihood_is_the_integral_of_its_slope_in_the_ridge():
+    """d ln p/d ridge = (y'M^2 y - tr M)/2 with tr M = 1/kappa, y'M^2 y = n train/ridge^2."""
+    with jax.enable_x64(True):
+        ridge = jnp.float64(0.7)
+        slope = jax.grad(
+            lambda r: learning_curve(SPECTRUM, TARGET, 60.0, r).log_marginal_likelihood
+        )
+        curve = learning_curve(SPECTRUM, TARGET, 60.0, ridge)
+        expected = (60.0 * curve.train_error / ridge**2 - 1 / curve.kappa) / 2
+        np.testing.assert_allclose(slope(ridge), expected, rtol=1e-11)
+
+
 def test_effective_ridge_at_the_peak_is_the_root_of_the_ridge():
     ridge = np.array([1e-12, 1e-20, 1e-100, 1e-250])
     expected = np.sqrt(ridge / np.sum(SPECTRUM.multiplicities / SPECTRUM.eigenvalues))

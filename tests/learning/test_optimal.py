@@ -1,0 +1,99 @@
+"""The best ridge against brute force over ridges, and the lowest against its definition."""
+
+import numpy as np
+import pytest
+
+from kerneltheory.learning.equivalent import effective_ridge, learning_curve, lowest_ridge
+from kerneltheory.learning.optimal import optimal_ridge
+from kerneltheory.spectra.spectrum import Spectrum, Target
+
+EPS = np.finfo(float).eps
+THREE = Spectrum([1.0, 0.1, 0.003], [1, 20, 200], tail=0.01)
+SAMPLES = np.array([3.0, 15.0, 21.0, 60.0, 200.0, 221.0, 500.0, 1e4])
+
+
+def _random_problem(generator):
+    levels = generator.choice([1, 4])
+    eigenvalues = np.sort(10.0 ** generator.uniform(-6, 0, levels))[::-1]
+    counts = np.ceil(10.0 ** generator.uniform(0, 3, levels))
+    tail = generator.choice([0.0, 10.0 ** generator.uniform(-6, 0)])
+    target = Target(generator.random(levels), generator.choice([0.0, 0.01, 1.0]))
+    return Spectrum(eigenvalues, counts, tail=tail), target
+
+
+def test_no_ridge_of_a_dense_grid_is_better():
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        spectrum, target = _random_problem(generator)
+        n = 10.0 ** generator.uniform(0, 3.5)
+        best = optimal_ridge(spectrum, target, n)
+        lowest, scale = float(lowest_ridge(spectrum, n)), float(spectrum.trace)
+        above = lowest + np.geomspace(1e-9, 1e4, 2000) * scale
+        errors = learning_curve(spectrum, target, n, above).test_error
+        assert best.test_error <= errors.min() * (1 + 1e-9)
+        # Nearby ridges are no better: it is a minimum, not a low value somewhere else.
+        if best.ridge > lowest:
+            near = lowest + (best.ridge - lowest) * np.array([0.99, 1.01])
+            beside = learning_curve(spectrum, target, n, near).test_error
+            assert (beside >= best.test_error * (1 - 1e-12)).all()
+
+
+def test_one_level_has_its_optimum_in_closed_form():
+    # Arbitrary alpha, S = noise, F^2 = 2, mass one: zeta* = S/F^2, less what the tail gives.
+    spectrum = Spectrum([1 / 400], [400], tail=0.6)
+    best = optimal_ridge(spectrum, Target([2.0], noise_variance=0.8), SAMPLES)
+    # The minimum of a function is flat, its slope is not: the ridge is right to rounding.
+    np.testing.assert_allclose(best.ridge, 0.4 - 0.6, rtol=1e-11)
+    assert "negative at 8 of 8" in best.method
+
+
+def test_noise_broadcasts_and_more_of_it_asks_for_more_ridge():
+    best = optimal_ridge(THREE, Target([1.0, 1.0, 1.0], np.array([[0.01], [0.1], [1.0]])), SAMPLES)
+    assert best.ridge.shape == (3, 8)
+    assert (np.diff(best.ridge, axis=0) > 0).all()
+
+
+def test_without_noise_enough_samples_need_no_ridge():
+    spectrum = Spectrum([1.0, 0.1], [2, 20])
+    best = optimal_ridge(spectrum, Target([1.0, 1.0]), 30)
+    assert best.ridge == 0
+    assert best.test_error == 0
+
+
+def test_a_target_that_cannot_be_learned_is_refused():
+    with pytest.raises(ValueError, match="best ridge is infinite"):
+        optimal_ridge(Spectrum([1.0, 0.0], [2, 20]), Target([0.0, 1.0]), 5)
+
+
+def test_the_lowest_ridge_is_the_edge_of_the_law_of_marchenko_and_pastur():
+    alpha = np.array([0.01, 0.25, 0.9, 0.999])
+    lowest = lowest_ridge(Spectrum([1 / 1000], [1000]), 1000 * alpha)
+    # Near alpha = 1 the edge is the square of a small difference.
+    bound = 100 * EPS / (1 - np.sqrt(alpha))
+    assert (np.abs(lowest / -((1 - np.sqrt(alpha)) ** 2) - 1) < bound).all()
+
+
+def test_the_error_diverges_at_the_lowest_ridge_and_below_it_is_refused():
+    for n in (5.0, 60.0, 150.0):
+        lowest = float(lowest_ridge(THREE, n))
+        gaps = np.array([1e-2, 1e-4, 1e-6])
+        curve = learning_curve(THREE, Target([1.0, 1.0, 1.0], 0.1), n, lowest * (1 - gaps))
+        # The root is a double one there: E0 grows as gap^(-1/2).
+        np.testing.assert_allclose(curve.overfitting[1:] / curve.overfitting[:-1], 10, rtol=0.2)
+        with pytest.raises(ValueError, match=r"ridge must be above -\d\.\d+ at n"):
+            learning_curve(THREE, Target([1.0]), n, lowest * (1 + 1e-9))
+
+
+def test_at_a_negative_ridge_the_effective_ridge_solves_its_equation():
+    for n in (5.0, 60.0, 150.0):
+        ridge = 0.9 * float(lowest_ridge(THREE, n))
+        kappa = float(effective_ridge(THREE, n, ridge))
+        learned = THREE.eigenvalues / (THREE.eigenvalues + kappa)
+        counted = np.sum(THREE.multiplicities * learned) + (ridge + 0.01) / kappa
+        overfitting = 1 / (1 - np.sum(THREE.multiplicities * learned**2) / n)
+        assert overfitting > 1
+        assert counted == pytest.approx(n, rel=40 * EPS * overfitting)
+
+
+def test_more_samples_than_modes_bear_no_ridge_below_the_tail():
+    np.testing.assert_allclose(lowest_ridge(THREE, [221.0, 1e6]), -0.01, rtol=4 * EPS)

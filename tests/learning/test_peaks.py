@@ -1,0 +1,74 @@
+"""Peaks against a dense scan of the learning curve."""
+
+import numpy as np
+import pytest
+
+from kerneltheory.learning.equivalent import learning_curve
+from kerneltheory.learning.peaks import peaks
+from kerneltheory.spectra.spectrum import Spectrum, Target
+
+THREE = Spectrum([1.0, 0.003, 1e-6], [3, 40, 1000], tail=1e-5)
+POWERS = Target([1.0, 0.5, 0.2], 0.1)
+
+
+def _scanned(spectrum, target, ridge, samples):
+    errors = learning_curve(spectrum, target, samples, ridge).test_error
+    inner = (errors[1:-1] > errors[:-2]) & (errors[1:-1] > errors[2:])
+    index = np.flatnonzero(inner) + 1
+    return samples[index], errors[index]
+
+
+@pytest.mark.parametrize("ridge", [1e-6, 1e-3, 0.05, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 3.0])
+def test_peaks_are_those_of_a_dense_scan(ridge, noise):
+    target = Target(POWERS.power, noise)
+    found = peaks(THREE, target, ridge)
+    samples = np.geomspace(1, 1e6, 60_001)
+    where, heights = _scanned(THREE, target, ridge, samples)
+    inside = (found.n > 1.001) & (found.n < 9e5)
+    # A scan knows a place to its spacing, and a height to the square of that.
+    np.testing.assert_allclose(found.n[inside], where, rtol=2 * 13.9 / 60_000)
+    np.testing.assert_allclose(found.test_error[inside], heights, rtol=1e-3)
+    assert (found.test_error[inside] >= heights * (1 - 1e-12)).all()
+    assert (found.valley < found.test_error).all()
+
+
+def test_each_small_ridge_has_a_peak_at_each_count_of_modes():
+    sharp = Spectrum([1.0, 1e-5, 1e-10], [30, 40, 1000])
+    found = peaks(sharp, POWERS, 1e-20)
+    np.testing.assert_array_equal(found.levels, [0, 1, 2])
+    # A peak stands where its level is all but learned, within one part in 30.
+    np.testing.assert_allclose(found.n, [30, 70, 1070], rtol=1 / 30)
+    assert found.exist.all()
+
+
+def test_a_large_ridge_has_no_peak():
+    found = peaks(THREE, POWERS, 100.0)
+    assert found.n.size == 0
+    assert not found.exist.any()
+    assert "0 of" in repr(found)
+
+
+def test_without_ridge_and_tail_the_last_peak_is_infinite():
+    found = peaks(Spectrum([1.0, 1e-4], [10, 90]), Target([1.0, 1.0], 0.1), 0.0)
+    assert found.n[-1] == 100
+    assert np.isinf(found.test_error[-1])
+    # Without noise there is nothing to magnify.
+    calm = peaks(Spectrum([1.0], [10]), Target([1.0]), 0.0)
+    assert calm.n.size == 0
+
+
+def test_levels_that_the_kernel_lacks_have_no_peak():
+    odd = Spectrum([1.0, 1e-3, 0.0, 1e-6], [1, 20, 200, 1500], tail=1e-6)
+    found = peaks(odd, Target([0.0, 1.0, 1.0, 1.0], 0.1), 1e-9)
+    assert found.exist.tolist()[2] is False
+    assert {1, 3} <= set(found.levels.tolist())
+
+
+@pytest.mark.parametrize(
+    ("ridge", "message"),
+    [(-1.0, "ridge must not be negative"), ([1.0], "ridge must have 0 dimensions")],
+)
+def test_bad_ridges_are_named(ridge, message):
+    with pytest.raises(ValueError, match=message):
+        peaks(THREE, POWERS, ridge)
