@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import COLORS
 from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class StandardErrors(ArrayRecord):
         rows = [
             [_cell(column, index) for column in columns] for index in shown_rows(count) if names
         ]
-        return [_words(name) for name in names], rows
+        return [words(name) for name in names], rows
 
 
 @array_record
@@ -169,29 +168,32 @@ class LearningCurve(ArrayRecord):
         from_samples = (noisy / np.asarray(self.n))[..., None] * counts * learned**2
         return (1 - learned) ** 2 * np.asarray(self.power) + from_samples
 
-    def _measured(self) -> Iterator[tuple[str, np.ndarray]]:
+    def measured(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The names and values of the fields that are not None."""
         for name in MEASURES:
             value = getattr(self, name)
             if value is not None:
                 yield name, np.asarray(value)
 
-    def _standard_error(self, name: str) -> np.ndarray | None:
+    def standard_error(self, name: str) -> np.ndarray | None:
+        """The standard error of a field, or None where it has none."""
         value = getattr(self.standard_errors, name, None)
         return None if value is None else np.asarray(value)
 
-    def _samples(self) -> tuple[str, np.ndarray]:
+    def samples(self) -> tuple[str, np.ndarray]:
         """The axis of the curve: n where that is known, else alpha, in the curve's shape."""
         name = "alpha" if self.n is None else "n"
-        shape = next((value.shape for _, value in self._measured()), ())
+        shape = next((value.shape for _, value in self.measured()), ())
         value = getattr(self, name)
         return name, np.broadcast_to(np.nan if value is None else np.asarray(value), shape)
 
-    def _ridges(self) -> np.ndarray:
-        shape = self._samples()[1].shape
+    def ridges(self) -> np.ndarray:
+        """The ridge in the curve's shape."""
+        shape = self.samples()[1].shape
         return np.broadcast_to(0.0 if self.ridge is None else np.asarray(self.ridge), shape)
 
     def _title(self) -> str:
-        ridges = np.unique(self._ridges())
+        ridges = np.unique(self.ridges())
         single = self.ridge is not None and ridges.size == 1
         ridge = f", ridge {ridges[0]:.6g}" if single else ""
         trials = "" if self.trials is None else f", {_range(np.asarray(self.trials))} trials"
@@ -199,20 +201,20 @@ class LearningCurve(ArrayRecord):
         return f"LearningCurve: {self.method}{ridge}{trials}{error}"
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        name, samples = self._samples()
+        name, samples = self.samples()
         columns = [(name, samples, None)]
-        if np.unique(self._ridges()).size > 1:
-            columns.append(("ridge", self._ridges(), None))
+        if np.unique(self.ridges()).size > 1:
+            columns.append(("ridge", self.ridges(), None))
         columns += [
-            (field, value, self._standard_error(field))
-            for field, value in self._measured()
+            (field, value, self.standard_error(field))
+            for field, value in self.measured()
             if field in ("test_error", "bias", "variance")
         ]
         rows = [
             [_cell(np.ravel(value), row, error) for _, value, error in columns]
             for row in shown_rows(samples.size)
         ]
-        return [_words(header) for header, _, _ in columns], rows
+        return [words(header) for header, _, _ in columns], rows
 
     def to_xarray(self) -> "xarray.Dataset":
         """The measured fields on the axes `n` (or `alpha`) and `ridge`, as an xarray.Dataset.
@@ -222,18 +224,18 @@ class LearningCurve(ArrayRecord):
         """
         import xarray
 
-        name, samples = self._samples()
-        axes = _axis_names(name, samples, self._ridges())
-        variables: dict[str, Any] = {field: (axes, value) for field, value in self._measured()}
-        for field, _ in self._measured():
-            error = self._standard_error(field)
+        name, samples = self.samples()
+        axes = _axis_names(name, samples, self.ridges())
+        variables: dict[str, Any] = {field: (axes, value) for field, value in self.measured()}
+        for field, _ in self.measured():
+            error = self.standard_error(field)
             if error is not None:
                 variables[f"{field}_standard_error"] = (axes, error)
         learnability = self.learnability
         if learnability is not None:
             variables["learnability"] = ((*axes, "degree"), learnability)
         coordinates: dict[str, Any] = {}
-        for key, value in ((name, samples), ("ridge", self._ridges())):
+        for key, value in ((name, samples), ("ridge", self.ridges())):
             along = key if key in axes else axes
             coordinates[key] = (along, _along(value, axes.index(key)) if key in axes else value)
         attributes = {"method": self.method, "error": self.error or ""}
@@ -250,7 +252,8 @@ class LearningCurve(ArrayRecord):
         """Draw fields against n (or alpha) on logarithmic axes and return the axes.
 
         Theory is drawn as lines; a field that has standard errors as dots with error bars. A
-        curve with several ridges is drawn as one line a ridge.
+        curve with several ridges is drawn as one line a ridge. A triangle marks each peak that
+        the test error of theory has among the points drawn.
 
         Args:
             ax: axes to draw in; a new figure if None.
@@ -260,36 +263,41 @@ class LearningCurve(ArrayRecord):
         Raises:
             ValueError: a name is not that of a field of the curve.
         """
-        import matplotlib.pyplot as plt
+        from kerneltheory.learning.plots import plot_fields  # as late as matplotlib itself
 
-        for field in fields:
-            if field not in MEASURES:
-                raise ValueError(f"fields must be among {', '.join(MEASURES)}, got {field!r}")
-        axes = plt.subplots()[1] if ax is None else ax
-        name, samples = self._samples()
-        for field, value in self._measured():
-            if field in fields:
-                self._draw(axes, field, value, samples, style)
-        axes.set(xscale="log", yscale="log", xlabel="samples $n$" if name == "n" else r"$\alpha$")
-        axes.set_ylabel("error")
-        axes.legend()
-        return axes
+        return plot_fields(self, ax, fields, **style)
 
-    def _draw(
-        self, axes: "Axes", field: str, value: np.ndarray, samples: np.ndarray, style: dict
-    ) -> None:
-        error = self._standard_error(field)
-        several = np.unique(self._ridges()).size > 1
-        lines = _lines(samples, value, self._ridges(), error)
-        dots: dict[str, Any] = {"fmt": "o", "capsize": 2}
-        for x, y, ridge, bar in zip(*lines, strict=True):
-            label = f"{_words(field)}, ridge {ridge[0]:.3g}" if several else _words(field)
-            color = {} if several or field not in COLORS else {"color": COLORS[field]}
-            options: dict[str, Any] = {"label": label} | color | style
-            if error is None:
-                axes.plot(x, y, **options)
-            else:
-                axes.errorbar(x, y, yerr=bar, **(dots | options))
+    def plot_degrees(self, ax: "Axes | None" = None, most: int = 7, **style: Any) -> "Axes":
+        """Draw the test error against n as stacked areas, one a level, and return the axes.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
+            most: how many levels have an area of their own; the others, and those that never
+                have one part in 100 of the error, share one.
+            style: passed on to matplotlib.
+
+        Raises:
+            ValueError: the curve has no errors by level, or no single axis.
+        """
+        from kerneltheory.learning.plots import plot_degrees
+
+        return plot_degrees(self, ax, most, **style)
+
+    def plot_learnability(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
+        """Draw the learnability of each level against n as a heat map and return the axes.
+
+        Levels above the last of which one part in 100 is learned are left out.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
+            style: passed on to matplotlib.
+
+        Raises:
+            ValueError: the curve has no learnabilities, or no single axis.
+        """
+        from kerneltheory.learning.plots import plot_learnability
+
+        return plot_learnability(self, ax, **style)
 
 
 def _range(counts: np.ndarray) -> str:
@@ -297,7 +305,8 @@ def _range(counts: np.ndarray) -> str:
     return f"{low}" if low == high else f"{low}-{high}"
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
+    """The name of a field as words."""
     return name.replace("_", " ")
 
 
@@ -309,7 +318,7 @@ def _cell(column: np.ndarray, row: int | None, error: np.ndarray | None = None) 
     return f"{column[row]:.4g} ± {np.ravel(error)[row]:.1g}"
 
 
-def _varying(value: np.ndarray) -> set[int]:
+def varying(value: np.ndarray) -> set[int]:
     """The axes along which the entries are not all equal."""
     return {
         axis
@@ -319,7 +328,7 @@ def _varying(value: np.ndarray) -> set[int]:
 
 
 def _axis_names(name: str, samples: np.ndarray, ridges: np.ndarray) -> tuple[str, ...]:
-    by_samples, by_ridge = _varying(samples), _varying(ridges)
+    by_samples, by_ridge = varying(samples), varying(ridges)
     names = [f"axis_{axis}" for axis in range(samples.ndim)]
     for key, own, other in ((name, by_samples, by_ridge), ("ridge", by_ridge, by_samples)):
         if len(own) == 1 and not own & other:
@@ -331,12 +340,3 @@ def _axis_names(name: str, samples: np.ndarray, ridges: np.ndarray) -> tuple[str
 
 def _along(value: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(value, axis, -1).reshape(-1, value.shape[axis])[0]
-
-
-def _lines(samples: np.ndarray, *columns: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Each column as rows along the axis of n, shape (lines, points)."""
-    axis = max(_varying(samples), default=samples.ndim - 1)
-    for column in (samples, *columns):
-        values = samples if column is None else column
-        moved = np.moveaxis(values, axis, -1) if values.ndim else values
-        yield np.atleast_1d(moved).reshape(-1, moved.shape[-1] if moved.ndim else 1)

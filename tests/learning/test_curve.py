@@ -1,6 +1,7 @@
 """The record of a learning curve: displays, datasets, figures, copies."""
 
 import copy
+import dataclasses
 import pickle
 
 import jax
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from kerneltheory.learning.curve import LearningCurve, StandardErrors
+from kerneltheory.learning.equivalent import learning_curve
+from kerneltheory.spectra.spectrum import Spectrum, Target
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("agg")
@@ -98,4 +101,38 @@ def test_figures_draw_theory_as_lines_and_measurements_with_bars():
     assert "alpha" in limit.get_xlabel()
     with pytest.raises(ValueError, match="fields must be among"):
         THEORY.plot(fields=("test",))
+    matplotlib.pyplot.close("all")
+
+
+def _three_levels():
+    spectrum = Spectrum([1.0, 1e-3, 1e-6], [5, 30, 400])
+    return learning_curve(spectrum, Target([1.0, 0.5, 0.2], 0.1), np.geomspace(2, 900, 90), 1e-7)
+
+
+def test_peaks_are_marked_where_the_line_turns():
+    axes = _three_levels().plot()
+    (marks,) = (line for line in axes.lines if line.get_gid() == "peaks")
+    np.testing.assert_allclose(marks.get_xdata(), [5, 35, 435], rtol=0.08)
+    matplotlib.pyplot.close("all")
+
+
+def test_areas_of_degrees_add_up_to_the_test_error():
+    curve = _three_levels()
+    axes = curve.plot_degrees(most=2)
+    top = axes.collections[-1].get_paths()[0].vertices
+    for n, error in zip(curve.n[::10], curve.test_error[::10], strict=True):
+        at_n = top[np.isclose(top[:, 0], n), 1]
+        assert at_n.max() == pytest.approx(error, rel=1e-12)
+    assert len(axes.get_legend().get_texts()) == 3
+    with pytest.raises(ValueError, match="no errors by level"):
+        MEASURED.plot_degrees()
+    matplotlib.pyplot.close("all")
+
+
+def test_the_heat_map_holds_the_learnabilities():
+    curve = _three_levels()
+    axes = curve.plot_learnability()
+    np.testing.assert_array_equal(np.asarray(axes.collections[0].get_array()), curve.learnability.T)
+    with pytest.raises(ValueError, match="one axis"):
+        dataclasses.replace(GRID, kappa=np.ones((2, 3)), eigenvalues=np.ones(2)).plot_learnability()
     matplotlib.pyplot.close("all")
