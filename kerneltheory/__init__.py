@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
     from kerneltheory.learning.curve import LearningCurve
     from kerneltheory.learning.equivalent import effective_ridge, learning_curve, lowest_ridge
+    from kerneltheory.learning.gradient_flow import gradient_flow_curve, optimal_stopping
     from kerneltheory.learning.high_order import high_order_curve
     from kerneltheory.learning.optimal import optimal_ridge
     from kerneltheory.learning.peaks import Peaks, peaks
@@ -144,6 +145,7 @@ __all__ = [
     "gabor",
     "gaussian",
     "gelu",
+    "gradient_flow_curve",
     "hard_tanh",
     "harmonic_basis",
     "hermite",
@@ -157,6 +159,7 @@ __all__ = [
     "nngp",
     "ntk",
     "optimal_ridge",
+    "optimal_stopping",
     "peaks",
     "plot_spectra",
     "polynomial",
@@ -241,6 +244,7 @@ _NAMES_OF = {
     "kernels.kernel": ("dot_product_kernel", "nngp", "ntk"),
     "learning.curve": ("LearningCurve",),
     "learning.equivalent": ("effective_ridge", "learning_curve", "lowest_ridge"),
+    "learning.gradient_flow": ("gradient_flow_curve", "optimal_stopping"),
     "learning.optimal": ("optimal_ridge",),
     "learning.peaks": ("Peaks", "peaks"),
     "learning.high_order": ("high_order_curve",),

@@ -88,6 +88,7 @@ class LearningCurve(ArrayRecord):
         noise_variance: $\sigma^2$, as an array.
         multiplicities: of the levels, shape (levels,).
         power: $F_k^2$ of the levels, shape (levels,).
+        time: training time of gradient flow, where it is not run to its end.
         alpha: samples in units of the multiplicity of a degree, where the limit of high
             dimension was taken.
         standard_errors: of the measured fields, where trials were made.
@@ -125,6 +126,7 @@ class LearningCurve(ArrayRecord):
     noise_variance: Array | None = None
     multiplicities: Array | None = None
     power: Array | None = None
+    time: Array | None = None
     alpha: Array | None = None
     standard_errors: StandardErrors | None = None
     trials: Array | int | None = None

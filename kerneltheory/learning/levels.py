@@ -43,12 +43,8 @@ class Levels(NamedTuple):
         return jnp.sum(self.masses) + self.tail
 
 
-def levels_of(spectrum: Spectrum, dtype: Any) -> Levels:
-    """Return the levels of a spectrum whose eigenvalues are not negative.
-
-    Raises:
-        NotPositiveDefiniteError: an eigenvalue is negative.
-    """
+def refuse_negative(spectrum: Spectrum) -> None:
+    """Refuse a spectrum of which an eigenvalue is known to be negative."""
     if is_concrete(spectrum) and np.any(np.asarray(spectrum.eigenvalues) < 0):
         worst = int(np.argmin(np.asarray(spectrum.eigenvalues)))
         raise NotPositiveDefiniteError(
@@ -56,6 +52,15 @@ def levels_of(spectrum: Spectrum, dtype: Any) -> Levels:
             f"{float(spectrum.eigenvalues[worst]):.6g} at degree {worst}: kernel ridge regression "
             "has no learning curve for a kernel that is not positive definite"
         )
+
+
+def levels_of(spectrum: Spectrum, dtype: Any) -> Levels:
+    """Return the levels of a spectrum whose eigenvalues are not negative.
+
+    Raises:
+        NotPositiveDefiniteError: an eigenvalue is negative.
+    """
+    refuse_negative(spectrum)
     fields = spectrum.eigenvalues, spectrum.multiplicities, spectrum.level_masses, spectrum.tail
     return Levels(*(jnp.asarray(field, dtype) for field in fields))
 
