@@ -128,9 +128,9 @@ def state():
         "random": random.getstate(),
     }
 """
-    # sympy and scipy.special themselves add filters when imported: load them before the first look.
+    # sympy and scipy themselves add filters when imported: load them before the first look.
     code = f"""
-import sympy, scipy.special, xarray
+import sympy, scipy.optimize, scipy.special, xarray
 {state}
 before = state()
 import kerneltheory as kt

@@ -161,6 +161,8 @@ def _complex(h: acb, k: acb, rho: acb) -> acb:
         return sum((a * d for a, d in zip(slopes, step, strict=True)), acb(0))
 
     value = acb(_real(*start))
+    if not value.is_finite():  # nothing to continue: an integral would be divided for long
+        return acb("nan")
     if any(not d.is_zero() for d in step):
         value += acb.integral(along, 0, 1)
     spread = sum(

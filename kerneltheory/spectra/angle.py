@@ -7,22 +7,21 @@ The integrand is analytic around the closed interval: the angle resolves the bra
 t = 1 and -1. In the ellipse with foci 0 and pi and semi-axes (pi/4)(rho +- 1/rho) it is at most
 :math:`M \cosh(b)^{d-2} \cosh(k b)`, b the smaller semi-axis, since P_k is a positive combination
 of cosines and :math:`|\sin\theta| \le \cosh(\mathrm{Im}\,\theta)`. M bounds h on balls that cover
-the ellipse; it depends on the kernel alone, the nodes and P_k on all but the kernel, and both are
-kept.
+the ellipse; it depends on the kernel alone and is kept.
 """
 
 import functools
 import math
 from fractions import Fraction
 
-from flint import acb, arb, arb_mat, ctx
+from flint import acb, arb, ctx
 
 from kerneltheory.core import lower
 from kerneltheory.core.enclose import gauss_legendre, plus_minus
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel
 from kerneltheory.spectra.cover import COVER_BITS, cover
-from kerneltheory.sphere.polynomials import recurrence_steps, run_recurrence
+from kerneltheory.spectra.rules import Nodes, Rule, density_constant, rule_sums
 
 # Parameters of ellipses, from wide ones to narrow ones. In wider ones P_k grows as fast as the
 # rule converges, and kernels take longer to enclose.
@@ -53,23 +52,13 @@ def by_angle(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list[
         2 * math.log2(count) - 2
     ) + BITS_PER_LAYER * kernel.layers
     bits = BIT_STEP * math.ceil(bits / BIT_STEP)
-    halves = _values(kernel, count, bits)
+    sums = rule_sums(Rule(_nodes_of, (count,), bits), kernel, dim, max_degree)
     with ctx.workprec(bits):
         parameter = lower.to_ball(rho)
         # Gauss-Legendre on an interval of length pi: see core.enclose.
         error = arb.pi() / 2 * bound * arb(64) / 15 / (parameter ** (2 * count))
         error = plus_minus(density_constant(dim) * error / (1 - parameter**-2))
-        sums = [
-            (rows * half).entries()
-            for rows, half in zip(_projection(dim, max_degree, count, bits), halves, strict=True)
-        ]
-        return [arb(sums[k % 2][k // 2]) + error for k in range(max_degree + 1)]
-
-
-def density_constant(dim: int) -> arb:
-    """Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2)), which the density of the angle starts with."""
-    half = arb(dim) / 2
-    return (half.lgamma() - (half - arb(1) / 2).lgamma()).exp() / arb.pi().sqrt()
+        return [ball + error for ball in sums]
 
 
 def density_bound(dim: int, angle: acb) -> arb:
@@ -141,34 +130,7 @@ def largest_value(kernel: Kernel, rho: Fraction) -> arb | None:
 # --- the rule ----------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=8)
-def _nodes_of(count: int, bits: int) -> tuple[tuple[arb, arb, arb], ...]:
-    """Cosine, sine and weight at the nodes of (0, pi/2)."""
-    with ctx.workprec(bits):
-        quarter = arb.pi() / 2
-        rule = [(quarter * (1 - x), quarter * w) for x, w in gauss_legendre(count, bits) if x > 0]
-        return tuple((angle.cos(), angle.sin(), weight) for angle, weight in rule)
-
-
-@functools.lru_cache(maxsize=64)
-def _values(kernel: Kernel, count: int, bits: int) -> tuple[arb_mat, arb_mat]:
-    """h(t) + h(-t) and h(t) - h(-t) at the nodes, as columns."""
-    nodes = _nodes_of(count, bits)
-    with ctx.workprec(bits):
-        pairs = [(arb(kernel.on_balls(c)), arb(kernel.on_balls(-c))) for c, _, _ in nodes]
-        even, odd = ([here + sign * there for here, there in pairs] for sign in (1, -1))
-        return arb_mat(len(pairs), 1, even), arb_mat(len(pairs), 1, odd)
-
-
-@functools.lru_cache(maxsize=8)
-def _projection(dim: int, max_degree: int, count: int, bits: int) -> tuple[arb_mat, arb_mat]:
-    """Weight times density times P_k at each node, for the even and for the odd degrees."""
-    with ctx.workprec(bits):
-        steps = recurrence_steps(dim, max_degree, lower.to_ball)
-        constant = density_constant(dim)
-        columns = [
-            run_recurrence(cosine, constant * weight * sine ** (dim - 2), steps)
-            for cosine, sine, weight in _nodes_of(count, bits)
-        ]
-        rows = list(zip(*columns, strict=True))
-        return arb_mat(rows[0::2]), arb_mat(rows[1::2] or [[arb(0)] * len(rows[0])])
+def _nodes_of(count: int, bits: int) -> Nodes:
+    quarter = arb.pi() / 2
+    rule = [(quarter * (1 - x), quarter * w) for x, w in gauss_legendre(count, bits) if x > 0]
+    return tuple((angle.cos(), angle.sin(), weight) for angle, weight in rule)

@@ -36,8 +36,8 @@ def certified_spectrum(
     .. math:: \int h(x \cdot z/d)\,Y_k(z)\,d\mu(z) = \lambda_k\,Y_k(x)
 
     Args:
-        kernel: any kernel. One that is singular at a pole, in the angle, must be positive definite:
-            there the certificate rests on |h| <= h(1).
+        kernel: any kernel. One that is singular at a pole, in the angle, or not known on complex
+            balls must be positive definite: there the certificate rests on |h| <= h(1).
         dim: d >= 2, of the inputs.
         max_degree: the highest degree, at least 0.
         digits: relative accuracy of each eigenvalue that is not zero.

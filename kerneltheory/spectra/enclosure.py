@@ -2,8 +2,9 @@ r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls.
 
 .. math:: \lambda_k = E_t[h(t)\,P_k(t)], \qquad N(d, k)\,P_k(x \cdot z) = \sum_j Y_{kj}(x) Y_{kj}(z)
 
-Three routes lead there; `spectra.power_series`, `spectra.angle` and `spectra.panels` say how each
-bounds its errors. The fastest that reaches the accuracy is taken and named in the result.
+Four routes lead there; `spectra.power_series`, `spectra.angle`, `spectra.trapezoid` and
+`spectra.panels` say how each bounds its errors. The fastest that reaches the accuracy is taken and
+named in the result.
 """
 
 import functools
@@ -20,6 +21,7 @@ from kerneltheory.spectra.angle import by_angle
 from kerneltheory.spectra.certified import Levels, left_out
 from kerneltheory.spectra.panels import by_panels
 from kerneltheory.spectra.power_series import by_power_series, is_entire
+from kerneltheory.spectra.trapezoid import by_trapezoid
 from kerneltheory.spectra.zeros import polynomial_zeros, vanishing_degrees
 from kerneltheory.sphere.harmonics import multiplicity
 
@@ -62,16 +64,18 @@ def _routes(kernel: Kernel, dim: int) -> list[tuple[str, Route]]:
         "Gauss-Legendre quadrature in the angle",
         functools.partial(_to_relative_accuracy, by_angle),
     )
+    trapezoid: tuple[str, Route] = (
+        "trapezoidal rule in artanh t",
+        functools.partial(_to_relative_accuracy, by_trapezoid),
+    )
     panels: tuple[str, Route] = (
         "adaptive quadrature in the angle",
         functools.partial(_to_relative_accuracy, by_panels),
     )
     if dim > LARGE_DIM or is_entire(kernel) or _falls_geometrically(kernel, FAST_RATIO):
-        return [series, angle, panels]
-    # Panels are for kernels that are rough at a pole, whose power series converge slowly.
-    return (
-        [angle, series, panels] if _falls_geometrically(kernel, 0.95) else [angle, panels, series]
-    )
+        return [series, angle, trapezoid, panels]
+    # What is not analytic at a pole, in the angle, has a power series that converges slowly.
+    return [angle, trapezoid, panels, series]
 
 
 def _to_relative_accuracy(

@@ -16,7 +16,8 @@ from kerneltheory.core import lower
 from kerneltheory.core.enclose import integrate, interval, plus_minus
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel
-from kerneltheory.spectra.angle import density_bound, density_constant, polynomial_bound
+from kerneltheory.spectra.angle import density_bound, polynomial_bound
+from kerneltheory.spectra.rules import density_constant
 from kerneltheory.sphere.polynomials import recurrence_steps, run_recurrence
 
 
