@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 # A correlation of rows of a few thousand columns is computed to this many units of rounding.
 ROUNDING = 64
+# A gap 1 - c below this many units counts as none: an angle below sqrt(8 eps) is not resolved by
+# its cosine, and coincident inputs must give the diagonal exactly.
+COINCIDENT = 4
 
 
 def replace_value(value: Any, better: Any) -> Any:
@@ -16,13 +19,9 @@ def replace_value(value: Any, better: Any) -> Any:
 
 
 def rounded_correlation(c: Any) -> Any:
-    """Clip to [-1, 1]; a correlation that rounding cannot tell from one is one.
-
-    An angle below sqrt(8 eps) is not resolved by its cosine, and coincident inputs must give the
-    diagonal exactly.
-    """
+    """Clip to [-1, 1]; a correlation that rounding cannot tell from one is one."""
     clipped = jnp.clip(c, -1, 1)
-    near = 1 - clipped < 4 * jnp.finfo(clipped.dtype).eps
+    near = 1 - clipped < COINCIDENT * jnp.finfo(clipped.dtype).eps
     return replace_value(c, jnp.where(near, jnp.ones_like(clipped), clipped))
 
 

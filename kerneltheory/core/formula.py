@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import sympy
@@ -16,7 +15,7 @@ from kerneltheory.core.differentiable import inside
 from kerneltheory.core.display import latex
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.core.precision import float64_policy
-from kerneltheory.core.records import is_concrete
+from kerneltheory.core.records import is_concrete, real_array
 
 # Digits beyond which an enclosure counts as out of reach: integrals then take minutes.
 MOST_DIGITS = 600
@@ -64,7 +63,7 @@ class Formula:
                 if it is not real.
         """
         self._check_count(values)
-        arrays = tuple(map(_real, self.args, values))
+        arrays = tuple(map(real_array, map(str, self.args), values))
         if is_concrete(*arrays) and not domains.holds(self.domain, self.args, arrays):
             raise ValueError(self._outside(values))
         result = _evaluate(self._on_arrays(), *arrays)
@@ -188,11 +187,6 @@ def _lost_digits(ball: arb, digits: int) -> int:
 @float64_policy
 def _evaluate(function: Any, *values: Any) -> Any:
     return jnp.asarray(function(*(jnp.asarray(value) for value in values)))
-
-
-def _real(argument: sympy.Symbol, value: Any) -> Any:
-    """Numbers and numpy arrays become float64; jax arrays stay what they are."""
-    return value if isinstance(value, jax.Array) else check.finite(str(argument), value)
 
 
 def _ball(argument: sympy.Symbol, value: Any) -> arb:

@@ -13,7 +13,7 @@ import sympy
 from flint import arb
 
 from kerneltheory.core import lower
-from kerneltheory.core.differentiable import rounded_correlation
+from kerneltheory.core.differentiable import COINCIDENT, rounded_correlation
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import MAX_OPERATIONS, Kernel, T
@@ -183,7 +183,7 @@ class ComposedKernel(Kernel):
         # Rounding may leave [-1, 1] by more than the outer kernel takes for rounding; and what it
         # cannot tell from one is one, as in `differentiable.rounded_correlation`.
         cosines = xp.clip(gram / (first[:, None] * second), -1, 1)
-        near = 1 - cosines < 4 * xp.finfo(cosines.dtype).eps
+        near = 1 - cosines < COINCIDENT * xp.finfo(cosines.dtype).eps
         values = self.outer(xp.where(near, xp.ones_like(cosines), cosines))
         return values if Z is not None else mirrored(values, self.trace)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.differentiable import replace_value
+from kerneltheory.core.differentiable import COINCIDENT, replace_value
 from kerneltheory.core.precision import float64_policy
 
 # Rows of a tile: its arrays stay in the caches of a core.
@@ -159,4 +159,4 @@ def interpolated(coefficients: Any, bend: Any, at_one: Any, cosines: Any) -> Any
         odd = second + (2 * z * odd[0] - odd[1]), odd[0]
     values = even[0] - z * even[1] + x * (odd[0] - odd[1])
     # What rounding cannot tell from one is one, as in `differentiable.rounded_correlation`.
-    return jnp.where(1 - cosines < 4 * jnp.finfo(cosines.dtype).eps, at_one, values)
+    return jnp.where(1 - cosines < COINCIDENT * jnp.finfo(cosines.dtype).eps, at_one, values)

@@ -152,7 +152,7 @@ def numeric_maps(phi: Activation, terms: int = 0) -> LayerMaps[Any]:
     curvature = _lowered(lower.to_jax, correlation_dual(phi, 2))
     maps = _differentiable_maps(value, slope, curvature, variance, variance_slope)
     if _at_one(correlation_dual(phi, 2)).rhs.has(sympy.zoo, sympy.oo, sympy.nan):
-        maps = _with_gaps(maps, curvature)
+        maps = _with_gaps(maps, curvature, _line_in_angle if phi.homogeneous else _near_one)
     return maps if dual_class(phi).name == "elementary" else replace(maps, repeat=_rolled)
 
 
@@ -176,8 +176,51 @@ def _by_correlation(slope: Callable[..., Any], q1: Any, q2: Any, c: Any) -> Any:
     return jnp.where(jnp.isfinite(derivative), derivative, 0)
 
 
-def _with_gaps(maps: LayerMaps[Any], curvature: Any) -> LayerMaps[Any]:
+def _with_gaps(maps: LayerMaps[Any], curvature: Any, of_gap: Any) -> LayerMaps[Any]:
     """The maps of a gap g = 1 - c, for a T' that is smooth in the angle and not in c."""
+    slope, drop = of_gap(maps)
+
+    def by_gap(derivative: Any, q: Any, gap: Any) -> Any:
+        return -_by_correlation(derivative, q, q, 1 - gap)
+
+    slope_at_gap = with_slope(slope, functools.partial(by_gap, curvature))
+    drop = with_slope(drop, lambda q, gap: q * slope_at_gap(q, gap))
+    return replace(maps, drop=drop, slope_at_gap=slope_at_gap)
+
+
+def _line_in_angle(maps: LayerMaps[Any]) -> tuple[Any, Any]:
+    r"""T' and the drop of T for homogeneous phi, whose T' is a line in the angle.
+
+    .. math:: T' = s - r\theta, \qquad T(q, q, 1) - T(q, q, \cos\theta)
+        = q \int_0^\theta T' \sin = q\,(s\,g - r\,(\sin\theta - \theta \cos\theta))
+    """
+
+    def line(gap: Any) -> tuple[Any, Any]:
+        one = jnp.ones((), gap.dtype)
+        end = maps.variance_slope(one)
+        return end, (end - maps.slope(one, one, -one)) / math.pi
+
+    def angle_and_halves(gap: Any) -> tuple[Any, Any, Any]:
+        """The angle, and the sine and cosine of its half: a small gap tells all their digits."""
+        sine, cosine = jnp.sqrt(gap / 2), jnp.sqrt(jnp.maximum(1 - gap / 2, 0))
+        return 4 * jnp.arctan(sine / (1 + cosine)), sine, cosine
+
+    def slope(q: Any, gap: Any) -> Any:
+        end, rate = line(gap)
+        return end - rate * angle_and_halves(gap)[0]
+
+    def drop(q: Any, gap: Any) -> Any:
+        end, rate = line(gap)
+        angle, sine, cosine = angle_and_halves(gap)
+        # The difference is rounded by eps times the angle, which moves the next angle by eps.
+        lost = end * gap - rate * (2 * sine * cosine - angle * (1 - gap))
+        return q * jnp.maximum(lost, 0)
+
+    return slope, drop
+
+
+def _near_one(maps: LayerMaps[Any]) -> tuple[Any, Any]:
+    """T' and the drop of T for any phi, by integrating T' where a difference of T would cancel."""
 
     def slope(q: Any, gap: Any) -> Any:
         # At a gap that c resolves; from there to 0 the slope is a line in the angle, to rounding.
@@ -188,7 +231,6 @@ def _with_gaps(maps: LayerMaps[Any], curvature: Any) -> LayerMaps[Any]:
     def drop(q: Any, gap: Any) -> Any:
         end = maps.variance(q)
         far = end - maps.value(q, q, 1 - gap)
-        # Where digits would cancel, the integral of the slope over the angle.
         angle = 2 * jnp.arcsin(jnp.sqrt(jnp.clip(gap / 2, 0, 1)))
         near = sum(
             weight * jnp.sin(node * angle) * slope(q, 2 * jnp.sin(node * angle / 2) ** 2)
@@ -197,12 +239,7 @@ def _with_gaps(maps: LayerMaps[Any], curvature: Any) -> LayerMaps[Any]:
         cancelled = (far < CANCELLED * end) & (gap < SMALL_GAP)
         return jnp.where(cancelled, q * angle * near, jnp.maximum(far, 0))
 
-    def by_gap(derivative: Any, q: Any, gap: Any) -> Any:
-        return -_by_correlation(derivative, q, q, 1 - gap)
-
-    slope_at_gap = with_slope(slope, functools.partial(by_gap, curvature))
-    drop = with_slope(drop, lambda q, gap: q * slope_at_gap(q, gap))
-    return replace(maps, drop=drop, slope_at_gap=slope_at_gap)
+    return slope, drop
 
 
 def _series_numeric_maps(phi: Activation, terms: int) -> LayerMaps[Any]:

@@ -86,6 +86,8 @@ def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, An
         q1, q2 = first_variance(X)[:, None], first_variance(Z)[None, :]
         covariance = w * (X @ Z.T) / X.shape[1] + b
         start = maps.correlation(covariance / (jnp.sqrt(q1) * jnp.sqrt(q2)))
+        if kernel.activation.homogeneous:
+            return recursion.from_gap(maps, depth, w, b, (q1, q2), 1 - start, tangent)
         return recursion.covariances(maps, depth, w, b, (q1, q2), start, tangent)
 
     @jax.jit
@@ -100,8 +102,8 @@ def _profile(kernel: "NetworkKernel", maps: LayerMaps, mean_square: float, t: An
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
     q = float(kernel.weight_variance * sympy.Rational(mean_square) + kernel.bias_variance)
     gap = (w * mean_square / q) * (1 - t)
-    same = jnp.full_like(gap, q)
-    return recursion.of_one_variance(maps, kernel.depth, w, b, same, gap, kernel.tangent)
+    same = jnp.asarray(q, gap.dtype)
+    return recursion.from_gap(maps, kernel.depth, w, b, (same, same), gap, kernel.tangent)
 
 
 @functools.lru_cache(maxsize=256)
@@ -119,7 +121,7 @@ def homogeneous_profile(kernel: "NetworkKernel") -> Callable[[Any], Any]:
             weight,
             jnp.asarray(relative_bias, t.dtype),
             one,
-            maps.correlation(share * t + relative_bias),
+            share * (1 - t),
             kernel.tangent,
         )
 

@@ -111,32 +111,42 @@ def diagonal(
     return theta if tangent else q
 
 
-def of_one_variance(
+def from_gap(
     maps: LayerMaps,
     depth: int,
     weight_variance: Any,
     bias_variance: Any,
-    variance: Any,
+    variances: tuple[Any, Any],
     gap: Any,
     tangent: bool,
 ) -> Any:
-    r"""The same as `covariances` for two inputs of one variance, from the gap g = 1 - c.
+    r"""The same as `covariances`, from the gap g = 1 - c, where q1 = q2 or phi is homogeneous.
 
-    The slope of a kinked phi moves by :math:`\epsilon/\sqrt g` where c is rounded. No layer rounds
+    There :math:`T(q_1, q_2, c) = T(m, m, c)`, :math:`m = \sqrt{q_1 q_2}`. The slope of a kinked phi
+    moves by :math:`\epsilon/\sqrt g` where c is rounded. No layer rounds it where all terms are
+    positive: with :math:`a_i = w\,T(q_i, q_i, 1) = q_i' - b`
 
-    .. math:: g' = w\,(T(q, q, 1) - T(q, q, 1 - g)) / q', \qquad K' = q' (1 - g')
+    .. math:: m' g' = \frac{b\,(\sqrt{a_1} - \sqrt{a_2})^2}{m' + b + \sqrt{a_1 a_2}}
+        + w\,(T(m, m, 1) - T(m, m, 1 - g)), \qquad K' = m' (1 - g')
     """
     w, b, drop, slope = weight_variance, bias_variance, maps.drop, maps.slope_at_gap
     if drop is None or slope is None or not tangent:
         start = maps.correlation(1 - gap)
-        return covariances(maps, depth, w, b, (variance, variance), start, tangent)
+        return covariances(maps, depth, w, b, variances, start, tangent)
 
     def layer(state: Any) -> Any:
-        q, gap, theta = state
-        following, lost = w * maps.variance(q) + b, w * drop(q, gap)
-        return following, lost / following, following - lost + w * slope(q, gap) * theta
+        q1, q2, gap, theta = state
+        mean = maps.root(q1) * maps.root(q2)
+        a1, a2 = w * maps.variance(q1), w * maps.variance(q2)
+        q1, q2, root1, root2 = a1 + b, a2 + b, maps.root(a1), maps.root(a2)
+        following = maps.root(q1) * maps.root(q2)
+        apart = b * (root1 - root2) ** 2 / (following + b + root1 * root2)
+        lost = apart + w * drop(mean, gap)
+        theta = following - lost + w * slope(mean, gap) * theta
+        return q1, q2, lost / following, theta
 
-    return maps.repeat(depth, layer, (variance, gap, variance * (1 - gap)))[-1]
+    start = maps.root(variances[0]) * maps.root(variances[1]) * (1 - gap)
+    return maps.repeat(depth, layer, (*variances, gap, start))[-1]
 
 
 def correlations(
@@ -145,7 +155,7 @@ def correlations(
     weight_variance: Any,
     relative_bias: Any,
     one: Any,
-    correlation: Any,
+    gap: Any,
     tangent: bool,
 ) -> Any:
     r"""K or Theta of two inputs of one variance, over that of equal inputs, for homogeneous phi.
@@ -153,7 +163,7 @@ def correlations(
     With :math:`\phi(s x) = s \phi(x)` for s > 0, :math:`T(q, q, c) = q\,T(1, 1, c)`. In units of
     the layer's variance, which may grow like :math:`w^l`, nothing overflows:
 
-    .. math:: s = w\,T(1, 1, 1) + \beta, \qquad c' = (w\,T(1, 1, c) + \beta)/s,
+    .. math:: s = w\,T(1, 1, 1) + \beta, \qquad g' = w\,(T(1, 1, 1) - T(1, 1, 1 - g))/s,
         \qquad \beta' = \beta/s
 
     Args:
@@ -162,21 +172,23 @@ def correlations(
         weight_variance: w of every layer.
         relative_bias: beta, the bias variance over the variance of the first preactivation.
         one: the number 1 in this arithmetic.
-        correlation: c of the first preactivation.
+        gap: g = 1 - c of the first preactivation.
         tangent: whether to return the ratio of Theta instead of K.
     """
     w = weight_variance
+    drop = maps.drop or (lambda q, gap: maps.variance(q) - maps.value(q, q, one - gap))
+    slope = maps.slope_at_gap or (lambda q, gap: maps.slope(q, q, one - gap))
 
     def layer(state: Any) -> Any:
-        bias, c, theta, theta_at_one = state
+        bias, gap, theta, theta_at_one = state
         growth = w * maps.variance(one) + bias
-        following = (w * maps.value(one, one, c) + bias) / growth
+        following = w * drop(one, gap) / growth
         if tangent:
-            theta = following + w / growth * maps.slope(one, one, c) * theta
+            theta = one - following + w / growth * slope(one, gap) * theta
             theta_at_one = one + w / growth * maps.variance_slope(one) * theta_at_one
-        return bias / growth, maps.correlation(following), theta, theta_at_one
+        return bias / growth, following, theta, theta_at_one
 
-    start = (correlation, one) if tangent else (None, None)
-    state = maps.repeat(depth, layer, (relative_bias, correlation, *start))
-    _, c, theta, theta_at_one = state
-    return theta / theta_at_one if tangent else c
+    start = (one - gap, one) if tangent else (None, None)
+    state = maps.repeat(depth, layer, (relative_bias, gap, *start))
+    _, gap, theta, theta_at_one = state
+    return theta / theta_at_one if tangent else one - gap

@@ -95,8 +95,8 @@ def test_correlations_in_balls_enclose_those_of_the_plain_recursion():
     kernel = ntk(relu, 5, weight_variance=3, bias_variance=TENTH)
     with ctx.workdps(40):
         bias, cosine = arb(1) / 31, arb(3) / 10
-        start = (30 * cosine + 1) / 31
-        ratio = recursion.correlations(ball_maps(relu), 5, arb(3), bias, arb(1), start, True)
+        gap = 30 * (1 - cosine) / 31
+        ratio = recursion.correlations(ball_maps(relu), 5, arb(3), bias, arb(1), gap, True)
         assert ratio.overlaps(kernel.on_balls(cosine) / kernel.ball_at_one())
         assert ratio.rad() < 1e-30
 
