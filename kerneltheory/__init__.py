@@ -82,9 +82,12 @@ if TYPE_CHECKING:
     from kerneltheory.experiments.subsets import simulate_subsets
     from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
     from kerneltheory.learning.curve import LearningCurve
+    from kerneltheory.learning.derive_high_order import derive_high_order_curve
     from kerneltheory.learning.equivalent import effective_ridge, learning_curve, lowest_ridge
     from kerneltheory.learning.gradient_flow import gradient_flow_curve, optimal_stopping
     from kerneltheory.learning.high_order import high_order_curve
+    from kerneltheory.learning.marchenko_pastur import marchenko_pastur_density
+    from kerneltheory.learning.multiscale import multiscale_curve
     from kerneltheory.learning.optimal import optimal_ridge
     from kerneltheory.learning.peaks import Peaks, peaks
     from kerneltheory.learning.subsets import subset_learning_curve
@@ -130,6 +133,7 @@ __all__ = [
     "derive_dual",
     "derive_eigenvalue",
     "derive_eigenvalue_expansion",
+    "derive_high_order_curve",
     "derive_tail_law",
     "dot_product_kernel",
     "dual",
@@ -154,8 +158,10 @@ __all__ = [
     "leaky_relu",
     "learning_curve",
     "lowest_ridge",
+    "marchenko_pastur_density",
     "mish",
     "monomial",
+    "multiscale_curve",
     "nngp",
     "ntk",
     "optimal_ridge",
@@ -228,7 +234,11 @@ _NAMES_OF = {
         "two_slope",
     ),
     "activations.derive": ("derive_dual",),
-    "activations.duals": ("covariance_dual", "dual", "dual_class"),
+    "activations.duals": (
+        "covariance_dual",
+        "dual",
+        "dual_class",
+    ),
     "activations.hermite": ("hermite_coefficients",),
     "core.errors": (
         "DerivationError",
@@ -241,27 +251,68 @@ _NAMES_OF = {
     "experiments.compare": ("compare",),
     "experiments.simulate": ("simulate",),
     "experiments.subsets": ("simulate_subsets",),
-    "kernels.kernel": ("dot_product_kernel", "nngp", "ntk"),
+    "kernels.kernel": (
+        "dot_product_kernel",
+        "nngp",
+        "ntk",
+    ),
     "learning.curve": ("LearningCurve",),
-    "learning.equivalent": ("effective_ridge", "learning_curve", "lowest_ridge"),
-    "learning.gradient_flow": ("gradient_flow_curve", "optimal_stopping"),
-    "learning.optimal": ("optimal_ridge",),
-    "learning.peaks": ("Peaks", "peaks"),
+    "learning.derive_high_order": ("derive_high_order_curve",),
+    "learning.equivalent": (
+        "effective_ridge",
+        "learning_curve",
+        "lowest_ridge",
+    ),
+    "learning.gradient_flow": (
+        "gradient_flow_curve",
+        "optimal_stopping",
+    ),
     "learning.high_order": ("high_order_curve",),
+    "learning.marchenko_pastur": ("marchenko_pastur_density",),
+    "learning.multiscale": ("multiscale_curve",),
+    "learning.optimal": ("optimal_ridge",),
+    "learning.peaks": (
+        "Peaks",
+        "peaks",
+    ),
     "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),
-    "spectra.decomposition": ("decompose", "decompose_zonal"),
+    "spectra.decomposition": (
+        "decompose",
+        "decompose_zonal",
+    ),
     "spectra.derive_exact": ("derive_eigenvalue",),
-    "spectra.domains": ("certified_spectrum", "spectrum"),
-    "spectra.empirical": ("empirical_spectrum", "sampling_bias"),
+    "spectra.domains": (
+        "certified_spectrum",
+        "spectrum",
+    ),
+    "spectra.empirical": (
+        "empirical_spectrum",
+        "sampling_bias",
+    ),
     "spectra.exact": ("eigenvalue",),
-    "spectra.expansion": ("derive_eigenvalue_expansion", "eigenvalue_expansion"),
+    "spectra.expansion": (
+        "derive_eigenvalue_expansion",
+        "eigenvalue_expansion",
+    ),
     "spectra.plots": ("plot_spectra",),
-    "spectra.power_law": ("power_law_spectrum", "power_law_target"),
-    "spectra.spectrum": ("Spectrum", "Target"),
+    "spectra.power_law": (
+        "power_law_spectrum",
+        "power_law_target",
+    ),
+    "spectra.spectrum": (
+        "Spectrum",
+        "Target",
+    ),
     "spectra.tail_derivation": ("derive_tail_law",),
-    "spectra.tail_law": ("TailLaw", "tail_law"),
-    "sphere.basis": ("harmonic_basis", "zonal_harmonic"),
+    "spectra.tail_law": (
+        "TailLaw",
+        "tail_law",
+    ),
+    "sphere.basis": (
+        "harmonic_basis",
+        "zonal_harmonic",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 

@@ -122,7 +122,18 @@ class Formula:
             balls = [
                 _ball(argument, value) for argument, value in zip(self.args, values, strict=True)
             ]
-            return arb(1) * lower.to_balls(self.args, self.rhs)(*balls)
+            rhs = self._branch(dict(zip(self.args, values, strict=True)))
+            return arb(1) * lower.to_balls(self.args, rhs)(*balls)
+
+    def _branch(self, point: dict[sympy.Symbol, Any]) -> Any:
+        """The right-hand side, or the branch of it that holds at exact numbers."""
+        if not isinstance(self.rhs, sympy.Piecewise) or any(
+            isinstance(value, arb) for value in point.values()
+        ):
+            return self.rhs
+        exact = {symbol: lower.exact(str(symbol), value) for symbol, value in point.items()}
+        branches: Any = self.rhs.args
+        return next(rhs for rhs, holds in branches if holds.subs(exact) == sympy.true)
 
     def _holds_at(self, point: dict[sympy.Symbol, Any]) -> bool:
         """Whether exact numbers are in the domain; outside an expression may still have a value."""

@@ -85,6 +85,8 @@ def to_ball(value: Any) -> arb:
 def to_jax(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any]:
     """A function of arrays, made of jax.numpy calls, that evaluates `rhs` elementwise."""
     for node in sympy.preorder_traversal(rhs):
+        if isinstance(node, sympy.Piecewise):
+            continue
         if isinstance(node, sympy.Function) and type(node).__name__ not in KNOWN_FUNCTIONS:
             raise LoweringError(
                 f"{type(node).__name__} has no numeric form; known are "

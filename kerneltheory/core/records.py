@@ -36,6 +36,12 @@ def real_array(name: str, value: Any) -> Any:
     return value if isinstance(value, jax.Array) else check.finite(name, value)
 
 
+def positive(name: str, value: Any) -> None:
+    """Refuse an array of known values that are not all positive."""
+    if is_concrete(value):
+        check.positive(name, value)
+
+
 @dataclass_transform(frozen_default=True, eq_default=False)
 def array_record(cls: Record) -> Record:
     """Make a frozen dataclass and a jax pytree of `cls`; fields with metadata `static` are meta.

@@ -14,7 +14,7 @@ import numpy as np
 from kerneltheory.core import check
 from kerneltheory.core.errors import DivergentError, PrecisionError
 from kerneltheory.core.precision import float64_policy
-from kerneltheory.core.records import Array, is_concrete, working_dtype
+from kerneltheory.core.records import Array, is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.levels import (
     Levels,
@@ -196,8 +196,7 @@ def problem(
 ) -> tuple[Levels, tuple[jax.Array, ...], tuple[int, ...]]:
     """Check the arguments; the levels, the flat points (n, ridge, noise), and their shape."""
     check_spectrum(spectrum)
-    if is_concrete(n):
-        check.positive("n", n)
+    positive("n", n)
     noise = 0.0 if target is None else target.noise_variance
     if is_concrete(ridge) and check.finite("ridge", ridge).size == 0:
         raise ValueError("ridge must hold at least one number, got an empty array")

@@ -14,10 +14,19 @@ import numpy as np
 from kerneltheory.core import check
 from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.precision import float64_policy
-from kerneltheory.core.records import Array, is_concrete, working_dtype
+from kerneltheory.core.records import is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.marchenko_pastur import (
+    discriminant_root,
+    least_effective_ridge,
+    marchenko_pastur_shift,
+)
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
+
+# Of h(1). Taylor coefficients are midpoints of balls of at least 200 bits: one that is zero, by
+# the symmetry of the kernel, may come out as a number below this.
+VANISHING = 1e-50
 
 
 class DotProductKernel(Protocol):
@@ -41,39 +50,6 @@ class _Split(NamedTuple):
     learned: np.ndarray  # of each degree below r, whether the kernel has it
     own_power: Any  # F_r^2
     lost_power: Any  # F_{>r}^2 and the power below r that the kernel does not have
-
-
-@float64_policy
-def marchenko_pastur_shift(alpha: Any, zeta: Any) -> Array:
-    r"""Return $\tau = \kappa/\lambda$ of ridge regression on one level with $\alpha N$ samples.
-
-    $\tau \ge 0$ is the root of $\alpha = 1/(1+\tau) + \zeta/\tau$ with
-    $1 + \tau > 1/\sqrt\alpha$; $s = 1/(\alpha \tau)$ is the Stieltjes transform at $-\zeta$ of the
-    law of Marchenko and Pastur, $s = 1/(\zeta + 1/(1 + \alpha s))$. At $\zeta = 0$ it is
-    $(1-\alpha)/\alpha$ for $\alpha < 1$, and 0 otherwise.
-
-    Args:
-        alpha: samples in units of the multiplicity, > 0, any shape.
-        zeta: ridge in units of the level's mass $N \lambda$, >= 0, broadcasts with alpha.
-
-    Raises:
-        ValueError: alpha is not positive or zeta is negative.
-
-    Reference: arXiv:2205.14846.
-
-    Examples:
-        >>> tau = marchenko_pastur_shift(0.5, 0.25)
-        >>> round(float(1 / (1 + tau) + 0.25 / tau), 12)
-        0.5
-    """
-    _check_positive("alpha", alpha)
-    if is_concrete(zeta):
-        check.nonnegative("zeta", zeta)
-    dtype = working_dtype(alpha, zeta)
-    alpha, zeta = jnp.asarray(alpha, dtype), jnp.asarray(zeta, dtype)
-    slope, root = _quadratic(alpha, zeta)
-    divisor = jnp.where(slope > 0, slope + root, 1)
-    return jnp.where(slope > 0, 2 * zeta / divisor, (root - slope) / (2 * alpha))
 
 
 @float64_policy
@@ -101,7 +77,9 @@ def high_order_curve(
         target: its power by degree, and the label noise.
         order: r >= 1.
         alpha: samples in units of N(d, r), > 0, any shape.
-        ridge: absolute ridge $\delta \ge 0$, of a shape that broadcasts with alpha.
+        ridge: absolute ridge $\delta$, of a shape that broadcasts with alpha. It may be negative as
+            long as the Gram matrix plus $\delta$ is positive definite: zeta above
+            $-(1 - \sqrt\alpha)^2$ for $\alpha < 1$, and above 0 otherwise.
         dim: d, if the curve is to tell n.
         counting: "finite" corrects for the multiplicities at `dim` in the same closed form:
             $\alpha \to (n - N_{<r})/N_r$ and $E_0 = n/(n - N_{<r} - N_r/(1+\tau)^2)$, where
@@ -113,8 +91,8 @@ def high_order_curve(
         eigenvalue infinity there, higher ones 0.
 
     Raises:
-        ValueError: an argument is out of its range, the kernel has no degree r, or, with
-            finite counting, n is not above $N_{<r}$.
+        ValueError: an argument is out of its range, the ridge is too negative, the kernel has no
+            degree r, or, with finite counting, n is not above $N_{<r}$.
         DivergentError: $\zeta = 0$ at $\alpha = 1$, the peak, which is infinite.
 
     Reference: arXiv:2205.14846.
@@ -129,7 +107,7 @@ def high_order_curve(
         0.5
     """
     order = check.integer("order", order, minimum=1)
-    _check_arguments(kernel, target, alpha, ridge, dim, counting)
+    _check_arguments(target, alpha, ridge, dim, counting)
     split = _split(kernel, target, order)
     dtype = working_dtype(target, alpha, ridge)
     shape = np.broadcast_shapes(np.shape(alpha), np.shape(ridge))
@@ -142,11 +120,7 @@ def high_order_curve(
             f"{np.min(alpha):.6g}: with fewer samples lower degrees are still being learned"
         )
     zeta = (ridge + split.excess_ridge) / split.scale
-    if is_concrete(samples, zeta) and np.any((np.asarray(samples) == 1) & (np.asarray(zeta) == 0)):
-        raise DivergentError(
-            "at alpha = 1, the peak, the variance is infinite without ridge and without higher "
-            "degrees in the kernel; take a ridge > 0 or another alpha"
-        )
+    _refuse_ridge(split, samples, zeta, ridge)
     noise = jnp.asarray(target.noise_variance, dtype)
     curve = _curve(split, noise, samples, lower, zeta, ridge)
     finite = f" with the multiplicities at dim {dim}" if counting == "finite" else ""
@@ -183,16 +157,18 @@ def _curve(
     zeta: jax.Array,
     ridge: jax.Array,
 ) -> _Errors:
-    """The errors from alpha - N_<r/N_r, N_<r/N_r and zeta; all sums are of positive terms."""
+    """The errors from alpha - N_<r/N_r, N_<r/N_r and zeta; no sum cancels."""
     tau = jnp.asarray(marchenko_pastur_shift(samples, zeta))
-    slope, root = _quadratic(samples, zeta)
-    positive = tau > 0
-    divisor = jnp.where(positive, tau, 1)
-    ridge_term = jnp.where(slope > 0, (slope + root) / 2, zeta / divisor)  # zeta/tau
+    root = discriminant_root(samples, zeta)
     learned, unlearned = 1 / (1 + tau), tau / (1 + tau)
-    excess = (lower + learned**2) / (learned * unlearned + ridge_term)
+    excess = learned / root + lower / (learned * root)
     bias = unlearned**2 * split.own_power + split.lost_power
-    true_ridge_term = jnp.where(positive, ridge / (split.scale * divisor), ridge_term)
+    # delta/(n kappa) n/N_r; without any ridge, and more samples than features, its limit.
+    positive = tau > 0
+    no_ridge = jnp.maximum(samples - 1, 0)
+    true_ridge_term = jnp.where(
+        positive, ridge / (split.scale * jnp.where(positive, tau, 1)), no_ridge
+    )
     gcv = (1 + excess) * (bias + noise)
     return _Errors(
         test_error=bias + excess * (bias + noise),
@@ -208,23 +184,53 @@ def _curve(
     )
 
 
-def _quadratic(alpha: jax.Array, zeta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return b and sqrt(b^2 + 4 alpha zeta) of alpha tau^2 + b tau - zeta = 0."""
-    discriminant = (alpha - 1) ** 2 + zeta * (2 * (1 + alpha) + zeta)
-    return alpha - 1 - zeta, jnp.sqrt(discriminant)
+def _refuse_ridge(split: _Split, samples: Any, zeta: Any, ridge: Any) -> None:
+    """Refuse a ridge at which the test error is infinite, or below which it has no meaning."""
+    if not is_concrete(samples, zeta):
+        return
+    samples, zeta, ridge = (np.asarray(value) for value in (samples, zeta, ridge))
+    if np.any((samples == 1) & (zeta == 0)):
+        raise DivergentError(
+            "at alpha = 1, the peak, the variance is infinite without ridge and without higher "
+            "degrees in the kernel; take a ridge > 0 or another alpha"
+        )
+    least = split.scale * np.asarray(least_effective_ridge(samples)) - split.excess_ridge
+    if np.any((ridge < 0) & (ridge <= least)):
+        worst = np.unravel_index(np.argmin(ridge - least), ridge.shape)
+        raise ValueError(
+            f"ridge must be above {least[worst]:.6g}, minus the least eigenvalue of the Gram "
+            f"matrix, at alpha = {samples[worst]:.6g}; got {ridge[worst]:.6g}"
+        )
 
 
-def _split(kernel: DotProductKernel, target: Target, order: int) -> _Split:
-    masses = np.asarray(kernel.taylor_coefficients(order + 1), dtype=np.float64)
+def limit_masses(kernel: DotProductKernel, count: int) -> tuple[np.ndarray, float]:
+    r"""Return $\mu_k^2$ for k < count, shape (count,), and what is left of h(1).
+
+    Raises:
+        TypeError: the kernel has no Taylor coefficients.
+        ValueError: they are negative or add up to more than h(1), so that the kernel is not
+            positive definite in all dimensions.
+    """
+    if not hasattr(kernel, "taylor_coefficients"):
+        raise TypeError(
+            f"kernel must be a dot-product kernel with Taylor coefficients, got {kernel!r}"
+        )
+    masses = np.asarray(kernel.taylor_coefficients(count), dtype=np.float64)
     trace = float(kernel.trace)
     # What is left of h(1) after subtraction is known to the rounding of the sum, no better.
-    rounding = 4 * (order + 1) * np.finfo(np.float64).eps * trace
+    rounding = 4 * count * np.finfo(np.float64).eps * trace
     excess = trace - masses.sum()
     if masses.min() < -rounding or excess < -rounding:
         raise ValueError(
             "kernel must have non-negative Taylor coefficients that sum to h(1), as every kernel "
             f"that is positive definite in all dimensions has; got {masses} and h(1) = {trace:.6g}"
         )
+    masses = np.where(masses > VANISHING * trace, masses, 0.0)
+    return masses, float(excess) if excess > rounding else 0.0
+
+
+def _split(kernel: DotProductKernel, target: Target, order: int) -> _Split:
+    masses, excess = limit_masses(kernel, order + 1)
     if masses[order] <= 0:
         raise ValueError(
             f"order {order}: the kernel's Taylor coefficient of degree {order} vanishes, so that "
@@ -235,7 +241,7 @@ def _split(kernel: DotProductKernel, target: Target, order: int) -> _Split:
     learned = masses[:order] > 0
     return _Split(
         scale=float(masses[order]),
-        excess_ridge=excess if excess > rounding else 0.0,
+        excess_ridge=excess,
         learned=learned,
         own_power=powers[order],
         lost_power=powers[order + 1 :].sum() + powers[:order][~learned].sum(),
@@ -255,18 +261,12 @@ def _relative_eigenvalues(split: _Split, order: int, levels: int) -> np.ndarray:
     return values
 
 
-def _check_arguments(
-    kernel: Any, target: Any, alpha: Any, ridge: Any, dim: Any, counting: Any
-) -> None:
-    if not hasattr(kernel, "taylor_coefficients"):
-        raise TypeError(
-            f"kernel must be a dot-product kernel with Taylor coefficients, got {kernel!r}"
-        )
+def _check_arguments(target: Any, alpha: Any, ridge: Any, dim: Any, counting: Any) -> None:
     if not isinstance(target, Target):
         raise TypeError(f"target must be a Target, got {type(target).__name__}")
-    _check_positive("alpha", alpha)
+    positive("alpha", alpha)
     if is_concrete(ridge):
-        check.nonnegative("ridge", ridge)
+        check.finite("ridge", ridge)
     check.broadcastable(alpha=alpha, ridge=ridge)
     if dim is not None:
         check.integer("dim", dim, minimum=2)
@@ -274,10 +274,3 @@ def _check_arguments(
         raise ValueError(f"counting must be 'limit' or 'finite', got {counting!r}")
     if counting == "finite" and dim is None:
         raise ValueError("dim must be given with counting='finite', got None")
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if is_concrete(value):
-        values = check.finite(name, value)
-        if values.size == 0 or values.min() <= 0:
-            raise ValueError(f"{name} must be positive, got {values.tolist()}")

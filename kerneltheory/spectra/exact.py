@@ -112,12 +112,6 @@ class EigenvalueFormula(Formula):
             raise ValueError(f"{symbol} must be at least 2, got {value}")
         return number
 
-    def _branch(self, point: dict[sympy.Symbol, Any]) -> Any:
-        if not isinstance(self.rhs, sympy.Piecewise):
-            return self.rhs
-        branches: Any = self.rhs.args
-        return next(rhs for rhs, condition in branches if condition.subs(point) == sympy.true)
-
 
 def eigenvalue(kernel: Kernel, degree: Any, dim: Any) -> EigenvalueFormula:
     r"""Eigenvalue of a dot-product kernel on S^{d-1} in closed form.

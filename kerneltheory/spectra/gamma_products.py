@@ -187,15 +187,19 @@ def _split(argument: Any) -> tuple[Any, int]:
 
 def _powers_kept(factor: Any, values: Mapping[Any, Any]) -> Any:
     """Put in values, but for powers of numbers that would have thousands of digits."""
+    # Held while the rest is substituted, since values may name the symbols that they replace.
+    held: dict[Any, Any] = {}
 
-    def replace(base: Any, exponent: Any) -> Any:
-        return number_power(base, exponent.subs(values, simultaneous=True))
+    def hold(node: Any) -> Any:
+        base, exponent = node.as_base_exp()
+        dummy = sympy.Dummy("power")
+        held[dummy] = number_power(base, exponent.subs(values, simultaneous=True))
+        return dummy
 
     def is_power(node: Any) -> bool:
         return node.is_Pow and node.base.is_number and not node.exp.is_number
 
-    kept = factor.replace(is_power, lambda node: replace(*node.as_base_exp()))
-    return kept.subs(values, simultaneous=True)
+    return factor.replace(is_power, hold).subs(values, simultaneous=True).xreplace(held)
 
 
 def number_power(base: Any, exponent: Any) -> Any:

@@ -6,10 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sympy
 
+from kerneltheory.activations.catalogue import erf, relu, tanh
 from kerneltheory.core.errors import DivergentError
+from kerneltheory.kernels.base import T
+from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.learning.equivalent import learning_curve
-from kerneltheory.learning.high_order import high_order_curve, marchenko_pastur_shift
+from kerneltheory.learning.high_order import high_order_curve
+from kerneltheory.learning.marchenko_pastur import marchenko_pastur_shift
+from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.spectrum import Spectrum, Target
 from kerneltheory.sphere.harmonics import cumulative_multiplicity, multiplicity
 
@@ -81,6 +87,38 @@ def test_limit_is_that_of_the_finite_equivalent(order):
     # Corrections are O(1/d): a hundred times the dimension, a hundredth of the deviation, up to
     # the next order, which is 1/1000 of the first at the smaller dimension times constants.
     np.testing.assert_allclose(np.divide(*deviations), 100, rtol=0.1)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        dot_product_kernel(sympy.exp(2 * T)),
+        nngp(erf, 1, weight_variance=2, bias_variance=1),
+        ntk(relu, 1, weight_variance=2, bias_variance=sympy.Rational(1, 5)),
+    ],
+    ids=["exponential", "erf", "relu"],
+)
+def test_slope_of_the_deviation_from_the_limit(kernel, order):
+    alpha, dims = np.array([0.5, 2.0]), [10**4, 10**5, 10**6]
+    limit = high_order_curve(kernel, TARGET, order, alpha, 0.05).test_error
+    deviations = []
+    for dim in dims:
+        levels = spectrum(kernel, dim, order + 4)
+        n = alpha * float(multiplicity(dim, order))
+        deviations.append(np.abs(learning_curve(levels, TARGET, n, 0.05).test_error / limit - 1))
+    slopes = np.diff(np.log10(deviations), axis=0)
+    # The next order is 1/d of the first, times a constant; rounding 1e-16 times d/constant.
+    np.testing.assert_allclose(slopes, -1, atol=0.01)
+
+
+def test_a_zero_of_symmetry_is_no_degree():
+    """Taylor coefficients of tanh are midpoints of balls, of even degrees about 1e-222."""
+    kernel = ntk(tanh, 1, weight_variance=2)
+    curve = high_order_curve(kernel, Target({2: 0.5}), 3, 4.0, 0.1)
+    assert curve.bias >= 0.5
+    with pytest.raises(ValueError, match=r"order 2: .* vanishes"):
+        high_order_curve(kernel, TARGET, 2, 1.0, 0.1)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -156,7 +194,8 @@ def test_derivatives():
         ({"order": 1.5}, TypeError, "order must be"),
         ({"alpha": 0.0}, ValueError, "alpha must be positive"),
         ({"alpha": [1.0, -1.0]}, ValueError, "alpha must be positive"),
-        ({"ridge": -1.0}, ValueError, "ridge must not be negative"),
+        ({"ridge": -1.0}, ValueError, "ridge must be above -0.21828"),  # mu_>2^2 = e - 5/2
+        ({"ridge": np.nan}, ValueError, "ridge must be finite"),
         ({"alpha": [1, 2, 3], "ridge": [1, 2]}, ValueError, "alpha and ridge must broadcast"),
         ({"target": {1: 1.0}}, TypeError, "target must be a Target"),
         ({"kernel": 3}, TypeError, "kernel must be a dot-product kernel"),

@@ -1,0 +1,218 @@
+r"""One learning curve through all orders: from n of order 1 to any power of the dimension.
+
+In the limit of order r lower degrees take all their $N_k$ samples and higher ones
+$\mu_k^2/\kappa$. Both are upper bounds of $N_k \lambda_k/(\lambda_k + \kappa)$, so that the
+effective ridge of each order lies above that of all degrees together, and the least of them is
+the best: it is that of the order whose window holds n, and continuous where windows meet.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kerneltheory.core import check
+from kerneltheory.core.errors import DivergentError
+from kerneltheory.core.precision import float64_policy
+from kerneltheory.core.records import is_concrete, positive, working_dtype
+from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.high_order import DotProductKernel, limit_masses
+from kerneltheory.learning.marchenko_pastur import marchenko_pastur_shift
+from kerneltheory.spectra.spectrum import Target
+from kerneltheory.sphere.harmonics import multiplicity
+
+# Beyond this order n is no moderate power of d, and d not large.
+HIGHEST_ORDER = 30
+# Degrees kept above the last one with as many harmonics as samples.
+MORE_DEGREES = 2
+ERROR = "relative error O(1/dim); at most 20% at dim 30, 7% at 100, 1% at 1000 in five kernels"
+
+
+class _Degrees(NamedTuple):
+    """The degrees 0 to R of the limit, in one dtype; shapes (R + 1,)."""
+
+    masses: Any  # mu_k^2
+    counts: Any  # N_k, 0 where the kernel has no degree k
+    eigenvalues: Any  # mu_k^2/N_k
+    lower_counts: Any  # sum of counts below k
+    excess: Any  # mu_{>k}^2
+
+
+@float64_policy
+def multiscale_curve(
+    kernel: DotProductKernel,
+    target: Target,
+    dim: int,
+    n: Any,
+    ridge: Any,
+    *,
+    max_order: int | None = None,
+) -> LearningCurve:
+    r"""Return the learning curve over all orders at once, from the limits of every order.
+
+    With $N_k = N(d, k)$, $\lambda_k = \mu_k^2/N_k$ and the root $\tau$ of `marchenko_pastur_shift`,
+    $$\kappa = \min_r \lambda_r\,
+      \tau\Big(\frac{n - N_{<r}}{N_r}, \frac{\delta + \mu_{>r}^2}{\mu_r^2}\Big),$$
+    the minimum over all r with $\mu_r \ne 0$ and $N_{<r} < n$, corrected by one step of Newton's
+    method towards the root of
+    $n = \sum_k N_k \lambda_k/(\lambda_k + \kappa) + \delta/\kappa$; the errors follow as in
+    `learning_curve`. All is in closed form, continuous in n and ridge, and tends to each
+    `high_order_curve` as d grows. Degrees with $\mu_k = 0$ are never learned.
+
+    Args:
+        kernel: has `taylor_coefficients(count)` and `trace`, h(1).
+        target: its power by degree, and the label noise.
+        dim: d >= 3.
+        n: number of samples, > 0, any shape.
+        ridge: absolute ridge $\delta \ge 0$, of a shape that broadcasts with n.
+        max_order: highest degree that is kept; by default two more than the first with N(d, k)
+            above all n. Traced n need it.
+
+    Returns:
+        The curve. `kappa` and `eigenvalues` are absolute; the relative errors against
+        `learning_curve` in five kernels, n from d^0.1 to d^4.3, were at most 20% at d = 30, 7%
+        at 100 and 1% at 1000, and mostly below 1.5%.
+
+    Raises:
+        ValueError: an argument is out of its range, or n is so large that orders above 30 count.
+        TypeError: n is traced and `max_order` is not given.
+        DivergentError: without ridge, a kernel of finitely many degrees with exactly as many
+            harmonics as samples: the variance is infinite.
+
+    Reference: arXiv:2205.14846, for each order.
+
+    Examples:
+        >>> class Cubic:
+        ...     trace = 1.0
+        ...     def taylor_coefficients(self, count):
+        ...         return np.array([0.0, 0.5, 0.0, 0.5] + [0.0] * count)[:count]
+        >>> target = Target({1: 1.0, 2: 0.25, 3: 0.5})
+        >>> curve = multiscale_curve(Cubic(), target, 1000, n=[30, 1e5, 1e11], ridge=0.01)
+        >>> curve.test_error.round(2)  # nothing, degree 1, and then degree 3 is learned
+        array([1.73, 0.76, 0.25])
+    """
+    dim = check.integer("dim", dim, minimum=3)
+    if not isinstance(target, Target):
+        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+    positive("n", n)
+    if is_concrete(ridge):
+        check.nonnegative("ridge", ridge)
+    check.broadcastable(n=n, ridge=ridge)
+    last = max(_last_degree(dim, n, max_order), target.highest_degree)
+    dtype = working_dtype(target, n, ridge)
+    degrees = _degrees(kernel, dim, last, dtype)
+    shape = np.broadcast_shapes(np.shape(n), np.shape(ridge))
+    n, ridge = (jnp.broadcast_to(jnp.asarray(value, dtype), shape) for value in (n, ridge))
+    _refuse_divergence(degrees, n, ridge)
+    power = jnp.asarray(target.powers(last + 1), dtype)
+    held = np.flatnonzero(degrees.masses)
+    orders = _Degrees(*(column[held] for column in degrees))
+    noise = jnp.asarray(target.noise_variance, dtype)
+    errors = _errors(degrees, orders, power, noise, n, ridge)
+    return LearningCurve(
+        n=n,
+        ridge=ridge,
+        eigenvalues=jnp.asarray(degrees.eigenvalues),
+        method=f"limits of the orders {', '.join(map(str, held.tolist()))} at dim {dim}, joined",
+        error=ERROR,
+        **errors,
+    )
+
+
+def _last_degree(dim: int, n: Any, max_order: int | None) -> int:
+    if max_order is not None:
+        return check.integer("max_order", max_order, minimum=0)
+    if not is_concrete(n):
+        raise TypeError("max_order must be given where n is traced by jax, got None")
+    largest = float(np.max(np.asarray(n)))
+    for order in range(HIGHEST_ORDER + 1):
+        if multiplicity(dim, order) > largest:
+            return order + MORE_DEGREES
+    raise ValueError(
+        f"n must be less than N(dim, {HIGHEST_ORDER}) = {multiplicity(dim, HIGHEST_ORDER):.3g} at "
+        f"dim {dim}, got {largest:g}: so many samples are no moderate power of the dimension; use "
+        "learning_curve"
+    )
+
+
+def _degrees(kernel: DotProductKernel, dim: int, last: int, dtype: Any) -> _Degrees:
+    masses, left_out = limit_masses(kernel, last + 1)
+    counts = np.array([float(multiplicity(dim, k)) for k in range(last + 1)])
+    eigenvalues, counts = masses / counts, np.where(masses > 0, counts, 0.0)
+    # Sums from the smallest side: mu_{>k}^2 by subtraction from h(1) would be lost to rounding.
+    excess = left_out + np.append(np.cumsum(masses[:0:-1])[::-1], 0.0)
+    columns = masses, counts, eigenvalues, np.cumsum(counts) - counts, excess
+    return _Degrees(*(np.asarray(column, dtype) for column in columns))
+
+
+def _refuse_divergence(degrees: _Degrees, n: Any, ridge: Any) -> None:
+    if not is_concrete(n, ridge) or float(degrees.excess[-1]) > 0:
+        return
+    rank = float(degrees.counts.sum())
+    if np.any((np.asarray(n) == rank) & (np.asarray(ridge) == 0)):
+        raise DivergentError(
+            f"n = {rank:g} equals the number {rank:g} of harmonics of the kernel, and the ridge is "
+            "zero: the variance is infinite there; take a ridge > 0 or another n"
+        )
+
+
+def _effective_ridge(orders: _Degrees, left_out: Any, n: jax.Array, ridge: jax.Array) -> jax.Array:
+    """The least kappa of all orders, shape of n; also of the order above all degrees kept."""
+    samples = n[..., None] - orders.lower_counts
+    reached = samples > 0
+    alpha = jnp.where(reached, samples, orders.counts) / orders.counts
+    zeta = (ridge[..., None] + orders.excess) / orders.masses
+    kappa = orders.eigenvalues * jnp.asarray(marchenko_pastur_shift(alpha, zeta))
+    least = jnp.min(jnp.where(reached, kappa, jnp.inf), axis=-1, initial=jnp.inf)
+    surplus = n - orders.counts.sum()
+    above = (ridge + left_out) / jnp.where(surplus > 0, surplus, 1)
+    return jnp.minimum(least, jnp.where(surplus > 0, above, jnp.inf))
+
+
+def _learned(degrees: _Degrees, kappa: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Learnability q of every degree and 1 - q, shape of kappa + (degrees,)."""
+    total = degrees.eigenvalues + kappa[..., None]
+    divisor = jnp.where(total > 0, total, 1)
+    unlearned = jnp.where(total > 0, kappa[..., None] / divisor, 1)
+    return degrees.eigenvalues / divisor, unlearned
+
+
+@jax.jit
+def _errors(
+    degrees: _Degrees,
+    orders: _Degrees,
+    power: jax.Array,
+    noise: jax.Array,
+    n: jax.Array,
+    ridge: jax.Array,
+) -> dict[str, Any]:
+    """The fields of the curve; `orders` are the degrees that the kernel has."""
+    total_ridge = ridge + degrees.excess[-1]
+    kappa = _effective_ridge(orders, degrees.excess[-1], n, ridge)
+    learned, unlearned = _learned(degrees, kappa)
+    # The equation is convex: from above its root Newton's method stays above.
+    spread = jnp.sum(degrees.counts * learned * unlearned, axis=-1)
+    slope = n - jnp.sum(degrees.counts * learned**2, axis=-1)
+    kappa = (kappa * spread + total_ridge) / slope
+    learned, unlearned = _learned(degrees, kappa)
+    positive = kappa > 0
+    divisor = jnp.where(positive, kappa, 1)
+    surplus = n - degrees.counts.sum()
+    counted = jnp.sum(degrees.counts * learned**2, axis=-1)
+    spread = jnp.sum(degrees.counts * learned * unlearned, axis=-1)
+    excess = counted / (spread + jnp.where(positive, total_ridge / divisor, surplus))
+    bias = jnp.sum(unlearned**2 * power, axis=-1)
+    gcv = (1 + excess) * (bias + noise)
+    return {
+        "test_error": bias + excess * (bias + noise),
+        "bias": bias,
+        "variance": excess * (bias + noise),
+        "train_error": (jnp.where(positive, ridge / divisor, surplus) / n) ** 2 * gcv,
+        "kappa": kappa,
+        "overfitting": 1 + excess,
+        "variance_from_sampling": excess * bias,
+        "variance_from_noise": excess * noise,
+        "conditional_bias": (1 + excess) * bias,
+        "gcv": gcv,
+    }
