@@ -66,10 +66,11 @@ def double_factorial(n: int) -> sympy.Expr:
 
 def mean(terms: Terms, variance: sympy.Expr) -> sympy.Expr:
     """E[terms(u)] for u of the given variance; a delta gives the density's derivative at 0."""
-    total = sympy.Add(*(_smooth_mean(term, variance) for term in terms.smooth))
+    total: Any = sympy.Add(*(_smooth_mean(term, variance) for term in terms.smooth))
     for order, coefficient in terms.singular:
         total += coefficient * _density_derivative(order, variance)
-    return sympy.simplify(total)
+    tidied: Any = sympy.factor(total)
+    return tidied
 
 
 def _density_derivative(order: int, variance: sympy.Expr) -> sympy.Expr:

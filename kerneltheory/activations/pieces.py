@@ -15,7 +15,7 @@ import sympy
 from kerneltheory.core.errors import DerivationError
 
 X = sympy.Symbol("x", real=True)
-_SWITCHES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
+SWITCHES = (sympy.Max, sympy.Min, sympy.Abs, sympy.sign, sympy.Heaviside, sympy.Piecewise)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _split(expression: Any, low: Any, high: Any) -> list[tuple[Any, sympy.Expr]]
 
 def _innermost_switch(expression: Any) -> Any:
     for node in sympy.postorder_traversal(expression):
-        if isinstance(node, _SWITCHES) and node.has(X):
+        if isinstance(node, SWITCHES) and node.has(X):
             return node
     return None
 

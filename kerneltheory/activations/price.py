@@ -74,7 +74,7 @@ class Chain:
             rest += other
             for power, coefficient in plain.items():
                 powers[power] = powers.get(power, sympy.Integer(0)) + coefficient
-        tidied = (sympy.factor(sympy.simplify(c)) * K12**i for i, c in powers.items())
+        tidied = (sympy.factor(c) * K12**i for i, c in powers.items())
         return sympy.Add(rest, *tidied)
 
 

@@ -24,9 +24,12 @@ MAX_INTERVALS = 20_000
 
 @functools.lru_cache(maxsize=64)
 def gauss_legendre(count: int, precision: int) -> tuple[tuple[arb, arb], ...]:
-    """Nodes and weights on [-1, 1] as balls of the given binary precision."""
+    """Nodes on [-1, 1], from right to left, and weights as balls of the given binary precision."""
     with ctx.workprec(precision):
-        return tuple(arb.legendre_p_root(count, i, weight=True) for i in range(count))
+        # Negative nodes are the mirror images of the positive ones, which are half the work.
+        right = [arb.legendre_p_root(count, i, weight=True) for i in range((count + 1) // 2)]
+        left = [(-node, weight) for node, weight in reversed(right[: count // 2])]
+        return tuple(right + left)
 
 
 def integrate(

@@ -14,7 +14,7 @@ import numpy as np
 import sympy
 from flint import acb, arb, arb_series, fmpq
 
-from kerneltheory.core import normal_arrays, normal_balls, special_balls
+from kerneltheory.core import normal_arrays, normal_balls, special_balls, switches
 from kerneltheory.core.errors import LoweringError
 from kerneltheory.core.exponents import combine
 
@@ -37,7 +37,8 @@ _NORMAL = {
         normal_balls.bivariate_exponential,
     ),
 }
-KNOWN_FUNCTIONS = NUMERIC_FUNCTIONS | set(_NORMAL)
+_ON_BALLS = special_balls.SPECIAL | switches.ON_BALLS
+KNOWN_FUNCTIONS = NUMERIC_FUNCTIONS | set(_NORMAL) | {"Max", "Min", "Heaviside"}
 
 
 def exact(name: str, value: Any) -> Any:
@@ -93,8 +94,8 @@ def to_jax(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any
                 f"{', '.join(sorted(NUMERIC_FUNCTIONS))}"
             )
     _check_symbols(args, rhs)
-    rhs = _spread(combine(rhs))
-    on_arrays = {name: function for name, (function, _) in _NORMAL.items()}
+    rhs = switches.for_arrays(_spread(combine(rhs)))
+    on_arrays = {name: function for name, (function, _) in _NORMAL.items()} | switches.ON_ARRAYS
     on_arrays["erf"] = normal_arrays.erf  # sympy would print the scalar one of `math`
     on_arrays["LogSum"] = normal_arrays.log_sum
     # Integers beyond 2^53 do not enter jax; what they stand for there is a double anyway.
@@ -185,8 +186,8 @@ def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
     if name in _NORMAL:
         namespace[f"_{name}"] = functools.partial(_normal, _NORMAL[name][1])
         return f"_{name}({', '.join(parts)})"
-    if name in special_balls.SPECIAL:
-        namespace[f"_{name}"] = functools.partial(_normal, special_balls.SPECIAL[name])
+    if name in _ON_BALLS:
+        namespace[f"_{name}"] = functools.partial(_normal, _ON_BALLS[name])
         return f"_{name}({', '.join(parts)})"
     raise LoweringError(f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}")
 
@@ -201,6 +202,8 @@ def _power(base: Any, numerator: int, denominator: int) -> Any:
         base = arb(base)
     if denominator == 1:
         result = base ** abs(numerator)
+    elif isinstance(base, arb) and base.is_zero() and numerator > 0:
+        return base
     elif denominator == 2:
         result = square_root(base) ** abs(numerator)
     else:

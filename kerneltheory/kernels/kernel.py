@@ -21,6 +21,7 @@ from kerneltheory.kernels import half_angle, recursion
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel, T
 from kerneltheory.kernels.centred import Centred
 from kerneltheory.kernels.gram import gram_matrix
+from kerneltheory.kernels.kinks import has_kinks, in_clipped_cosines
 from kerneltheory.kernels.maps import ball_maps, check_tangent, terms_for
 from kerneltheory.kernels.network import (
     homogeneous_profile,
@@ -369,16 +370,22 @@ def dot_product_kernel(expression: Any) -> DotProductKernel:
     """Kernel h(t) of the cosine t = x.z/d for inputs of squared norm d.
 
     Args:
-        expression: a sympy expression in one symbol, positive definite on the sphere in use.
+        expression: a sympy expression in one symbol, with kinks and jumps at will. For regression
+            it has to be positive definite on the sphere in use; its spectrum tells whether it is,
+            and learning curves refuse one that is not.
 
     Raises:
-        TypeError, ValueError: if it is not an expression in exactly one symbol.
+        TypeError, ValueError: if it is not an expression in exactly one symbol, or is infinite at
+            t = 1 or at a kink.
         LoweringError: if it holds a function without a numeric form.
+        DerivationError: if its kinks are not found exactly.
 
     Examples:
         >>> t = sympy.Symbol("t")
         >>> float(dot_product_kernel(sympy.exp(t))(0.5)) == float(np.exp(0.5))
         True
+        >>> dot_product_kernel(t**2 * sympy.Heaviside(t))
+        dot_product_kernel(Max(0, t)**2)
     """
     if not isinstance(expression, sympy.Expr):
         raise TypeError(f"expression must be a sympy expression in one symbol, got {expression!r}")
@@ -388,6 +395,8 @@ def dot_product_kernel(expression: Any) -> DotProductKernel:
             f"expression must have exactly one free symbol, got {[str(s) for s in symbols]}"
         )
     expression = sympy.nsimplify(expression.subs(symbols[0], T), rational=True)
+    if has_kinks(expression):
+        expression = in_clipped_cosines(expression)
     lower.to_jax((T,), expression)
     lower.to_balls((T,), expression)
     if not expression.subs(T, 1).is_finite:

@@ -20,7 +20,7 @@ from kerneltheory.core import lower
 from kerneltheory.core.enclose import gauss_legendre, plus_minus
 from kerneltheory.core.errors import PrecisionError
 from kerneltheory.kernels.base import BITS_PER_LAYER, Kernel
-from kerneltheory.spectra.cover import COVER_BITS, cover
+from kerneltheory.spectra.cover import COVER_BITS, MAX_BALLS, cover
 from kerneltheory.spectra.rules import Nodes, Rule, density_constant, rule_sums
 
 # Parameters of ellipses, from wide ones to narrow ones. In wider ones P_k grows as fast as the
@@ -34,6 +34,8 @@ BIT_STEP = 256
 # the kernel than into a few more nodes.
 WIDEST = {1: ELLIPSES[0], 2: ELLIPSES[2], 3: ELLIPSES[2]}
 WIDEST_OF_DEEP = ELLIPSES[5]
+# The first ellipse saves a third of the nodes: that is not worth more balls than these.
+BALLS_OF_FIRST = 128
 
 
 def by_angle(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> list[arb]:
@@ -124,7 +126,8 @@ def largest_value(kernel: Kernel, rho: Fraction) -> arb | None:
     def inside(x: float, y: float) -> bool:
         return (x / major) ** 2 + (y / minor) ** 2 <= 1
 
-    return cover(kernel.enclose_at_angle, math.pi / 2, major, minor, inside)
+    most = BALLS_OF_FIRST if rho == ELLIPSES[0] else MAX_BALLS
+    return cover(kernel.enclose_at_angle, math.pi / 2, major, minor, inside, most=most)
 
 
 # --- the rule ----------------------------------------------------------------------------------

@@ -2,8 +2,9 @@ r"""Eigenvalues of the parts of a kernel in closed form.
 
 Three families have an eigenvalue that is a product of Gamma functions at every degree k, the same
 expression for all: powers :math:`t^n`, powers :math:`|x - z|^n = (2 - 2t)^{n/2}` of the distance,
-and, of functions that are no kernels but features, rectified powers :math:`t_+^a`. A kernel whose
-series in t or in the distance has hypergeometric coefficients is summed term by term.
+and rectified powers :math:`t_+^a`, which are not positive definite: as features, squared, they make
+the kernels of homogeneous activations. A kernel whose series in t or in the distance has
+hypergeometric coefficients is summed term by term.
 """
 
 import functools
@@ -14,10 +15,9 @@ from typing import Any
 
 import sympy
 
-from kerneltheory.core.errors import DerivationError
 from kerneltheory.kernels.base import T
 from kerneltheory.spectra.gamma_products import GammaProduct, combine, gamma_product, number_power
-from kerneltheory.spectra.hypergeometric import Coefficients, N, Series, hypergeometric_series
+from kerneltheory.spectra.hypergeometric import Coefficients, N
 from kerneltheory.spectra.summation import (
     ClosedForm,
     D,
@@ -44,6 +44,20 @@ def power_eigenvalue(n: Any, k: Any, d: Any = D) -> GammaProduct:
     """
     n = sympy.sympify(n)
     return gamma_product(sympy.Integer(2) ** -n, [n + 1, d / 2], [(n - k) / 2 + 1, (n + k + d) / 2])
+
+
+def power_weight(k: Any, j: int, d: Any) -> Any:
+    r"""Eigenvalue of t^{k+2j} at degree k, a number: a rational function of d.
+
+    .. math:: \frac{(k + 2j)!}{2^{k+2j}\,j!\,(d/2)_{k+j}}
+
+    Examples:
+        >>> power_weight(0, 1, D), power_weight(2, 1, 3)
+        (1/d, 4/35)
+    """
+    n = k + 2 * j
+    scale = sympy.factorial(n) / (sympy.Integer(2) ** n * sympy.factorial(j))
+    return scale / sympy.rf(sympy.sympify(d) / 2, k + j)
 
 
 def distance_eigenvalue(n: Any, k: Any, d: Any = D) -> GammaProduct:
@@ -115,6 +129,24 @@ class Powers(Part):
     def regular_from(self) -> int:
         """One more than its degree."""
         return int(sympy.Poly(self.polynomial, T).degree()) + 1
+
+
+@dataclass(frozen=True)
+class RectifiedPower(Part):
+    """A multiple of :math:`t_+^a`, a >= 0; the unit step for a = 0."""
+
+    coefficient: Any
+    power: Any
+
+    def eigenvalue(self, k: Any, parity: int, d: Any = D) -> ClosedForm:
+        """One product, zero at degrees a + 2, a + 4, ... of an integer a."""
+        product = gamma_product(self.coefficient) * rectified_eigenvalue(self.power, k, d)
+        return ClosedForm((Term(product),)) if product.factor != 0 else ClosedForm(())
+
+    @property
+    def regular_from(self) -> int:
+        """Every degree."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -267,108 +299,3 @@ def times_t(eigenvalue: Any, k: Any) -> list[GammaProduct]:
         gamma_product((k + D - 2) / total) * eigenvalue(k + 1),
         gamma_product(k / total) * eigenvalue(k - 1),
     ]
-
-
-# --- from a function to its parts -------------------------------------------------------------
-
-
-def function_parts(function: Any) -> list[Part]:
-    """The parts of a function of t.
-
-    Raises:
-        DerivationError: naming what has no hypergeometric series in t or in the distance.
-    """
-    polynomial, groups = _groups(function)
-    parts: list[Part] = [Powers(polynomial)] if polynomial != 0 else []
-    for factor, summands in groups:
-        parts += _group_parts(factor, summands)
-    return parts
-
-
-def _groups(function: Any) -> tuple[Any, list[tuple[Any, list[Any]]]]:
-    """The polynomial in t, and the other summands by what their constants have in common."""
-    expanded = _expanded(function)
-    polynomial: Any = sympy.Integer(0)
-    groups: list[tuple[Any, list[Any]]] = []
-    for summand in sympy.Add.make_args(expanded):
-        if summand.is_polynomial(T):
-            polynomial += summand
-            continue
-        factored: Any = sympy.factor(summand)
-        constant, rest = factored.as_independent(T, as_Add=False)
-        for factor, members in groups:
-            ratio = sympy.radsimp(constant / factor)
-            if ratio.is_Rational:
-                members.append(ratio * rest)
-                break
-        else:
-            groups.append((constant, [rest]))
-    return polynomial, groups
-
-
-def _expanded(function: Any) -> Any:
-    """A sum of products, arcs from asin only (acos has a constant), shifts taken out."""
-    function = function.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
-    return sympy.expand(function, trig=bool(function.atoms(*_WAVES)))
-
-
-_WAVES = (sympy.sin, sympy.cos, sympy.sinh, sympy.cosh)
-
-
-def _group_parts(factor: Any, summands: list[Any]) -> list[Part]:
-    """The parts of a group as a whole or, failing that, of its members."""
-    whole = _series_parts(factor, sympy.Add(*summands))
-    if whole is not None:
-        return whole
-    parts: list[Part] = []
-    for summand in summands:
-        found = _series_parts(factor, summand) if len(summands) > 1 else None
-        if found is None:
-            raise DerivationError(
-                f"{summand} has no closed eigenvalue here: neither in t nor in the distance "
-                "sqrt(2 - 2t) is it a series with hypergeometric coefficients that converges on "
-                "the sphere; certified_spectrum encloses its eigenvalues"
-            )
-        parts += found
-    return parts
-
-
-@functools.lru_cache(maxsize=512)
-def _series_parts(factor: Any, function: Any) -> list[Part] | None:
-    """The parts in powers of t or else of the distance, if the sums have closed forms."""
-    in_distance = sympy.expand(function.subs(T, 1 - DISTANCE**2 / 2))
-    for candidate, variable in ((function, T), (in_distance, DISTANCE)):
-        series = hypergeometric_series(candidate, variable)
-        if series is None:
-            continue
-        parts = _parts_of_series(factor, series)
-        try:
-            for part in parts:
-                for parity in (0, 1):
-                    part.eigenvalue(K, parity)
-        except DerivationError:
-            continue
-        return parts
-    return None
-
-
-def _parts_of_series(factor: Any, series: Series) -> list[Part]:
-    x = series.variable
-    parts: list[Part] = []
-    if series.polynomial != 0:
-        parts += _polynomial_parts(factor * series.polynomial, x)
-    parts += [SeriesPart(factor * series.rest, c.scaled(factor)) for c in series.classes]
-    return parts
-
-
-def _polynomial_parts(polynomial: Any, x: Any) -> list[Part]:
-    if x == T:
-        return [Powers(sympy.expand(polynomial))]
-    even: Any = sympy.Integer(0)
-    parts: list[Part] = []
-    for (n,), coefficient in sympy.Poly(polynomial, x).terms():
-        if n % 2:
-            parts.append(OddDistance(coefficient, n))
-        else:
-            even += coefficient * (2 - 2 * T) ** (n // 2)
-    return [Powers(sympy.expand(even)), *parts] if even != 0 else parts

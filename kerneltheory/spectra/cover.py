@@ -22,6 +22,7 @@ def cover(
     minor: float,
     inside: Callable[[float, float], bool],
     ratio: float = 64.0,
+    most: int = MAX_BALLS,
 ) -> arb | None:
     """Bound of a function, real on the reals, in a region symmetric about its axes.
 
@@ -33,6 +34,7 @@ def cover(
         inside: whether a point, relative to the centre and in the quarter with x, y >= 0, is in
             the region; what is nearer to the axes than a point inside is inside, too.
         ratio: to the largest bound so far, above which a ball is divided.
+        most: how many balls may be tried.
 
     Returns:
         The bound, or None if no division into balls was found on all of which it is finite.
@@ -47,7 +49,7 @@ def cover(
     width, height = 2 * major / columns, minor
     pending = [(-major + i * width, 0.0, width, height) for i in range(columns)]
     with ctx.workprec(COVER_BITS):
-        for _ in range(MAX_BALLS):
+        for _ in range(most):
             if not pending:
                 return arb(largest.upper())
             x, y, width, height = pending.pop()

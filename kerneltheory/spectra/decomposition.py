@@ -11,22 +11,20 @@ from typing import Any
 
 import numpy as np
 import sympy
-from flint import acb, arb, ctx
+from flint import arb, ctx
 
 from kerneltheory.activations.pieces import X as POINT
 from kerneltheory.activations.pieces import pieces
 from kerneltheory.core import check, lower
-from kerneltheory.core.enclose import integrate
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
-from kerneltheory.spectra.angle import density_bound, density_constant, polynomial_bound
+from kerneltheory.spectra.angle import density_constant
+from kerneltheory.spectra.kinks import integrals_of_pieces
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.basis import unit_rows
 from kerneltheory.sphere.harmonics import multiplicity
 from kerneltheory.sphere.polynomials import (
     orthonormal_sequence,
-    recurrence_steps,
-    run_recurrence,
 )
 from kerneltheory.sphere.quadrature import cosine_quadrature
 
@@ -237,12 +235,10 @@ def _enclosed(g: sympy.Expr, dim: int, max_degree: int, digits: int) -> Decompos
     bits = math.ceil(3.33 * digits + 1.4 * max_degree + math.log2(counts[-1])) + 64
     with ctx.workprec(bits):
         tolerance = arb(10) ** (-digits - 2) / arb(counts[-1]).sqrt()
-        total = [arb(0)] * (max_degree + 2)
-        for low, high, expression in parts.intervals:
-            ends = [_angle(max(low, -1)), _angle(min(high, 1))]
-            if low < 1 and high > -1:
-                piece = _integrals(expression, dim, max_degree, ends[1], ends[0], tolerance)
-                total = [a + b for a, b in zip(total, piece, strict=True)]
+        try:
+            total = integrals_of_pieces(parts, dim, max_degree, tolerance)
+        except KernelTheoryError as error:
+            raise type(error)(f"g = {g}: {error}; pass a numeric function instead") from error
         constant = density_constant(dim)
         # Not a power: that of a ball around zero is not finite.
         means = [constant * integral for integral in total[:-1]]
@@ -255,31 +251,3 @@ def _enclosed(g: sympy.Expr, dim: int, max_degree: int, digits: int) -> Decompos
         dim,
         f"enclosed to {digits} digits of the mean square",
     )
-
-
-def _angle(cosine: Any) -> arb:
-    return arb(lower.to_balls((), sympy.acos(cosine))())
-
-
-def _integrals(
-    g: sympy.Expr, dim: int, max_degree: int, low: arb, high: arb, tolerance: arb
-) -> list[arb]:
-    """Integrals over an angle of g P_k sin^{d-2} for every degree, and of g^2 sin^{d-2}."""
-    function = lower.to_balls((POINT,), g)
-    steps = recurrence_steps(dim, max_degree, lower.to_ball)
-
-    def values(angle: arb) -> list[arb]:
-        cosine, weight = angle.cos(), angle.sin() ** (dim - 2)
-        value = arb(function(cosine))
-        parts = run_recurrence(cosine, weight * value, steps)
-        return [*parts, weight * value * value]
-
-    def bound(angle: acb) -> arb:
-        size = arb(acb(function(angle.cos())).abs_upper())
-        growth = polynomial_bound(max_degree, arb(angle.imag.abs_upper()))
-        return arb((density_bound(dim, angle) * size * (growth + size)).upper())
-
-    try:
-        return integrate(values, bound, low, high, tolerance)
-    except KernelTheoryError as error:
-        raise type(error)(f"g = {g}: {error}; pass a numeric function instead") from error

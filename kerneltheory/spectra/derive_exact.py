@@ -1,6 +1,7 @@
 """Derivations of eigenvalues in closed form, step by step, and what certifies them."""
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,28 @@ from kerneltheory.core.derivation import Derivation, Evidence, Step
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.kernels.base import Kernel, T
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
-from kerneltheory.spectra.closed_forms import DISTANCE, Features, OddDistance, Part, SeriesPart
+from kerneltheory.spectra.closed_forms import (
+    DISTANCE,
+    Features,
+    OddDistance,
+    Part,
+    Powers,
+    RectifiedPower,
+    SeriesPart,
+    power_eigenvalue,
+    rectified_eigenvalue,
+)
 from kerneltheory.spectra.domains import certified_spectrum
+from kerneltheory.spectra.enclosure import BY_PIECES, sphere_levels
 from kerneltheory.spectra.exact import EigenvalueFormula, argument, eigenvalue, kernel_parts
+from kerneltheory.spectra.gamma_products import (
+    GammaProduct,
+    combine,
+    from_expression,
+    gamma_product,
+)
 from kerneltheory.spectra.hypergeometric import DifferentialEquation, N
+from kerneltheory.spectra.kinks import is_kinked
 from kerneltheory.spectra.lemmas import DISTANCES, POWERS, RECTIFIED, derive_family, lemma
 from kerneltheory.spectra.summation import D, J, K, TermSeries
 
@@ -78,10 +97,16 @@ class SpectrumCertificate(Evidence):
         degree, dim = self.given
         degrees = DEGREES if degree.is_Symbol else [int(degree)]
         for d in DIMENSIONS if dim.is_Symbol else [int(dim)]:
-            expected = enclosed(self.kernel, d, max(degrees), digits)
+            expected = self._enclosed(d, max(degrees), digits)
             for k in degrees:
                 self._compare(k, d, expected[k], digits)
         return f"certified to {digits} digits"
+
+    def _enclosed(self, dim: int, max_degree: int, digits: int) -> tuple[arb, ...]:
+        """By integration, not by the formula in question."""
+        if is_kinked(self.kernel):
+            return sphere_levels(self.kernel, dim, max_degree, digits, [BY_PIECES])[0]
+        return certified_spectrum(self.kernel, dim, max_degree, digits).eigenvalues
 
     def _compare(self, k: int, d: int, expected: arb, digits: int) -> None:
         values = [v for v, asked in zip((k, d), self.given, strict=True) if asked.is_Symbol]
@@ -98,17 +123,66 @@ class SpectrumCertificate(Evidence):
         return (self.formula.rhs,)
 
 
-def enclosed(kernel: Kernel, dim: int, max_degree: int, digits: int) -> tuple[arb, ...]:
-    """Enclosed eigenvalues, of the kernel as it is: positive definite or not."""
-    return certified_spectrum(kernel, dim, max_degree, digits).eigenvalues
+@dataclass(frozen=True)
+class LinearCombination(Evidence):
+    """A formula is the sum over powers and rectified powers of their eigenvalues, degree by degree.
+
+    Attributes:
+        parts: the parts of the kernel.
+        formula: its eigenvalue.
+        given: the degree and the dimension, as they were asked for.
+    """
+
+    parts: tuple[Part, ...]
+    formula: EigenvalueFormula
+    given: tuple[Any, Any]
+
+    def verify(self, digits: int) -> str:
+        """Prove it in general, and at the degrees that the powers have."""
+        degree, _ = self.given
+        self._compare(degree)
+        if degree.is_Symbol:
+            for k in range(max((n for _, n in self._powers()), default=-1) + 1):
+                self._compare(sympy.Integer(k))
+        return "proved"
+
+    def _compare(self, k: Any) -> None:
+        degree, dim = self.given
+        rhs: Any = self.formula.rhs
+        if isinstance(rhs, sympy.Piecewise):
+            cases: Any = rhs.args
+            met = (part for part, condition in cases if condition.subs(degree, k) == sympy.true)
+            rhs = cases[-1][0] if k.is_Symbol else next(met)
+        claimed = [from_expression(part.subs(degree, k)) for part in sympy.Add.make_args(rhs)]
+        rest = combine([*claimed, *(gamma_product(-1) * known for known in self._known(k, dim))])
+        if rest:
+            difference = sympy.Add(*(product.expression for product in rest))
+            raise DerivationError(f"at degree {k} the formula is wrong by {difference}")
+
+    def _known(self, k: Any, dim: Any) -> Iterator[GammaProduct]:
+        for part in self.parts:
+            if isinstance(part, RectifiedPower):
+                yield gamma_product(part.coefficient) * rectified_eigenvalue(part.power, k, dim)
+        # Only finitely many degrees, and so no symbol, have a part in powers.
+        for coefficient, n in self._powers() if not k.is_Symbol else ():
+            if n >= k and (n - k) % 2 == 0:
+                yield gamma_product(coefficient) * power_eigenvalue(sympy.Integer(n), k, dim)
+
+    def _powers(self) -> list[tuple[Any, int]]:
+        polynomials = (part.polynomial for part in self.parts if isinstance(part, Powers))
+        return [(c, n) for p in polynomials for (n,), c in sympy.Poly(p, T).terms()]
+
+    def about(self) -> tuple[Any, ...]:
+        """The formula."""
+        return (self.formula.rhs,)
 
 
 def derive_eigenvalue(kernel: Kernel, degree: Any, dim: Any) -> Derivation:
     """The derivation of `eigenvalue(kernel, degree, dim)`, step by step, ready to be verified.
 
     Its steps are the theorem of Funk and Hecke, the eigenvalues of powers, the coefficients of the
-    kernel and the ratio of the summands (each proved by algebra), and the sum, which is compared
-    with enclosed eigenvalues.
+    kernel and the ratio of the summands (each proved by algebra), and the sum: of finitely many
+    powers and rectified powers it is proved, too, and else compared with enclosed eigenvalues.
 
     Args:
         kernel: as in `eigenvalue`.
@@ -131,12 +205,16 @@ def derive_eigenvalue(kernel: Kernel, degree: Any, dim: Any) -> Derivation:
     polynomial: Any = sympy.Function(f"P_{given[0]}")
     integrand = sympy.Function("h")(T) * polynomial(T)
     parts = kernel_parts(kernel)
-    certificate = SpectrumCertificate(kernel, formula, given)
+    evidence = (
+        LinearCombination(parts, formula, given)
+        if _is_linear(parts)
+        else SpectrumCertificate(kernel, formula, given)
+    )
     steps = [
         Step(_equal(left, expectation(integrand)), "theorem of Funk and Hecke"),
         *_lemmas(parts),
         *(step for part in parts if isinstance(part, SeriesPart) for step in _series(part, given)),
-        Step(_equal(left, formula.rhs), _reason(parts), certificate),
+        Step(_equal(left, formula.rhs), _reason(parts), evidence),
     ]
     return Derivation(tuple(steps), formula)
 
@@ -150,6 +228,8 @@ def _lemmas(parts: tuple[Part, ...]) -> list[Step]:
     for part in parts:
         if isinstance(part, Features):
             needed += [RECTIFIED, POWERS] if part.tangent else [RECTIFIED]
+        elif isinstance(part, RectifiedPower):
+            needed.append(RECTIFIED)
         elif isinstance(part, OddDistance) or (isinstance(part, SeriesPart) and part.in_distance):
             needed.append(DISTANCES)
         else:
@@ -192,9 +272,15 @@ def _summand_step(part: SeriesPart, first: Any, terms: TermSeries, given: tuple[
     return Step(_equal(u(J + 1) / u(J), claim), reason, SummandRatio(part, first, claim, given))
 
 
+def _is_linear(parts: tuple[Part, ...]) -> bool:
+    return all(isinstance(part, RectifiedPower | Powers) for part in parts)
+
+
 def _reason(parts: tuple[Part, ...]) -> str:
     if any(isinstance(part, Features) for part in parts):
         return "addition theorem: the eigenvalue of averaged features is the square of theirs"
+    if _is_linear(parts):
+        return "linear in the kernel"
     return "sum of the series (Gauss's theorem, Bessel and hypergeometric functions)"
 
 
@@ -208,6 +294,8 @@ def _stated() -> tuple[Any, ...]:
         dot_product_kernel((1 + T) ** 3),
         dot_product_kernel((1 - T) ** half),
         dot_product_kernel(1 / (2 - T)),
+        dot_product_kernel(sympy.Max(T, 0)),
+        dot_product_kernel(T**2 * sympy.Heaviside(T) - sympy.Heaviside(T) + T),
         nngp(catalogue.relu, 1, weight_variance=2),
         ntk(catalogue.relu, 1, weight_variance=2),
         nngp(catalogue.step, 1, weight_variance=1),

@@ -104,7 +104,7 @@ def spectrum(
                 f"kernel must come from kt.nngp, kt.ntk or kt.dot_product_kernel where domain is "
                 f'"{domain}", got {kernel!r}'
             )
-        return black_box_spectrum(kernel, dim, max_degree)
+        return black_box_spectrum(kernel, dim, max_degree, domain)
     return certified_spectrum(kernel, dim, max_degree, FLOAT_DIGITS, domain).round()
 
 

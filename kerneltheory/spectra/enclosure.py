@@ -4,7 +4,8 @@ r"""Eigenvalues of dot-product kernels on S^{d-1}, enclosed in balls.
 
 Four routes lead there; `spectra.power_series`, `spectra.angle`, `spectra.trapezoid` and
 `spectra.panels` say how each bounds its errors. The fastest that reaches the accuracy is taken and
-named in the result.
+named in the result. Kernels with kinks inside (-1, 1) have routes of their own, in
+`spectra.kinks`.
 """
 
 import functools
@@ -19,6 +20,7 @@ from kerneltheory.core.errors import KernelTheoryError, PrecisionError
 from kerneltheory.kernels.base import Kernel
 from kerneltheory.spectra.angle import by_angle
 from kerneltheory.spectra.certified import Levels, left_out
+from kerneltheory.spectra.kinks import by_closed_form, by_pieces, is_kinked
 from kerneltheory.spectra.panels import by_panels
 from kerneltheory.spectra.power_series import by_power_series, is_entire
 from kerneltheory.spectra.trapezoid import by_trapezoid
@@ -35,15 +37,28 @@ LARGE_DIM = 300
 Route = Callable[[Kernel, int, int, int, Set[int]], list[arb]]
 
 
-def sphere_levels(kernel: Kernel, dim: int, max_degree: int, digits: int) -> Levels:
+def sphere_levels(
+    kernel: Kernel,
+    dim: int,
+    max_degree: int,
+    digits: int,
+    routes: Sequence[tuple[str, Route]] = (),
+) -> Levels:
     """Eigenvalues on S^{d-1} of degrees 0..max_degree, each to so many digits.
+
+    Args:
+        kernel: any kernel.
+        dim: d >= 2.
+        max_degree: the highest degree.
+        digits: relative accuracy.
+        routes: the ways to try, each with its name; those that suit the kernel if there is none.
 
     Raises:
         PrecisionError: if no route reaches the accuracy; the message tells of each.
     """
     zeros = vanishing_degrees(kernel, max_degree) | polynomial_zeros(kernel, dim, max_degree)
     failures = []
-    for method, route in _routes(kernel, dim):
+    for method, route in routes or _routes(kernel, dim):
         try:
             balls = route(kernel, dim, max_degree, digits, zeros)
         except PrecisionError as error:
@@ -59,6 +74,8 @@ def sphere_levels(kernel: Kernel, dim: int, max_degree: int, digits: int) -> Lev
 
 def _routes(kernel: Kernel, dim: int) -> list[tuple[str, Route]]:
     """The ways to enclose eigenvalues, the fastest first."""
+    if is_kinked(kernel):
+        return [("closed form", by_closed_form), BY_PIECES]
     series: tuple[str, Route] = ("power series at t = 0", by_power_series)
     angle: tuple[str, Route] = (
         "Gauss-Legendre quadrature in the angle",
@@ -148,3 +165,10 @@ def _extrapolated(balls: Sequence[arb]) -> int:
     (first, at_first), (last, at_last) = known[len(known) // 2], known[-1]
     slope = (at_last - at_first) / (last - first) if last > first else 0.0
     return math.floor(min(at_last + slope * (len(balls) - last), *(value for _, value in known)))
+
+
+# Without the closed form: what that is compared with.
+BY_PIECES: tuple[str, Route] = (
+    "adaptive quadrature between kinks",
+    functools.partial(_to_relative_accuracy, by_pieces),
+)

@@ -28,9 +28,10 @@ from kerneltheory.spectra.closed_forms import (
     OddDistance,
     Part,
     Powers,
+    RectifiedPower,
     SeriesPart,
-    function_parts,
 )
+from kerneltheory.spectra.function_parts import function_parts
 from kerneltheory.spectra.gamma_products import gamma_product
 from kerneltheory.spectra.lemmas import RODRIGUES
 from kerneltheory.spectra.summation import ClosedForm, D, K, Term, add, elementary
@@ -122,8 +123,9 @@ def eigenvalue(kernel: Kernel, degree: Any, dim: Any) -> EigenvalueFormula:
     Args:
         kernel: one whose Taylor coefficients at t = 0, or coefficients in powers of the distance
             :math:`\sqrt{2 - 2t}`, are hypergeometric, or a sum of such: polynomials, exponentials,
-            Gaussians, powers of 1 - t and 1 + t, Laplace, networks of one hidden layer of relu and
-            its kin, erf, sin, cos, exp, gelu without bias. It need not be positive definite.
+            Gaussians, powers of 1 - t and 1 + t, Laplace, rectified powers :math:`t_+^a`, networks
+            of one hidden layer of relu and its kin, erf, sin, cos, exp, gelu without bias. It need
+            not be positive definite.
         degree: k >= 0, an integer or a symbol.
         dim: d >= 2, an integer or a symbol.
 
@@ -149,6 +151,9 @@ def eigenvalue(kernel: Kernel, degree: Any, dim: Any) -> EigenvalueFormula:
         (3/64, 0)
         >>> eigenvalue(dot_product_kernel(sympy.exp(k)), 0, 3).rhs
         sinh(1)
+        >>> rectified = dot_product_kernel(sympy.Max(k, 0))
+        >>> [eigenvalue(rectified, degree, 3).rhs for degree in range(5)]
+        [1/4, 1/6, 1/16, 0, -1/96]
     """
     check_kernel(kernel)
     degree = argument("degree", degree, 0)
@@ -278,7 +283,7 @@ def _kernel_parts(kernel: Kernel) -> tuple[Part, ...]:
 def _scaled(part: Part, factor: Any) -> Part:
     if isinstance(part, Powers):
         return Powers(factor * part.polynomial)
-    if isinstance(part, OddDistance):
+    if isinstance(part, OddDistance | RectifiedPower):
         return dataclasses.replace(part, coefficient=factor * part.coefficient)
     if isinstance(part, SeriesPart):
         return SeriesPart(factor * part.function, part.coefficients.scaled(factor))

@@ -24,6 +24,7 @@ from kerneltheory.core.display import latex
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import Kernel, check_kernel
+from kerneltheory.spectra.closed_forms import power_weight
 from kerneltheory.spectra.lemmas import POWERS, lemma
 from kerneltheory.spectra.local_series import at_zero, kernel_series, written_out
 from kerneltheory.spectra.summation import D, K
@@ -180,9 +181,7 @@ class RationalSeries(Evidence):
 
 def exact_weight(degree: int, j: int) -> Any:
     """c_j(k, d), a rational function of d."""
-    power = degree + 2 * j
-    scale = sympy.factorial(power) / (sympy.Integer(2) ** power * sympy.factorial(j))
-    return multiplicity(D, degree) * scale / sympy.rf(D / 2, degree + j)
+    return multiplicity(D, degree) * power_weight(degree, j, D)
 
 
 def derive_eigenvalue_expansion(
@@ -266,7 +265,7 @@ class ManyDegrees(Evidence):
 
     def verify(self, digits: int) -> str:
         """Prove each weight at one degree more than its polynomials have roots."""
-        linear = sympy.expand(self.claimed)
+        linear: Any = sympy.expand(self.claimed)
         for j, symbol in enumerate(self.symbols):
             weight = linear.coeff(symbol)
             if sympy.Poly(weight, K).degree() > 2 * self.order:

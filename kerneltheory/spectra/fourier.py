@@ -13,7 +13,7 @@ FEWEST_ANGLES, MOST_ANGLES = 2**8, 2**20
 
 def fourier_eigenvalues(
     h: Callable[[Any], Any], max_degree: int, tolerance: float = 1e-14
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, str]:
     r"""Eigenvalues on the circle of a function of the cosine, by a fast Fourier transform.
 
     .. math:: \lambda_k = \frac1\pi \int_0^\pi h(\cos\theta) \cos(k\theta)\,d\theta
@@ -29,15 +29,15 @@ def fourier_eigenvalues(
         tolerance: of the change, relative to the largest |h|.
 
     Returns:
-        The eigenvalues and an estimate of the error of each: its change when the steps were last
+        The eigenvalues; an estimate of the error of each: its change when the steps were last
         quartered, which is at least its error where eigenvalues fall at least as fast as 1/k, and
-        what rounding adds. Both of shape (max_degree + 1,).
+        what rounding adds; both of shape (max_degree + 1,). And the method.
 
     Raises:
         ValueError: if h gives another shape, or what is not finite.
 
     Examples:
-        >>> values, errors = fourier_eigenvalues(lambda t: np.exp(t), 2)
+        >>> values, errors, _ = fourier_eigenvalues(lambda t: np.exp(t), 2)
         >>> from scipy.special import iv
         >>> bool(np.all(np.abs(values - iv(np.arange(3), 1)) < errors))
         True
@@ -55,11 +55,11 @@ def fourier_eigenvalues(
         if change.max() <= tolerance * largest or steps >= MOST_ANGLES:
             # Angles are rounded, values are, and each butterfly of the transform is.
             rounding = np.finfo(float).eps * (4 + np.log2(steps)) * largest
-            return values, change + rounding
+            return values, change + rounding, f"trapezoid rule in the angle, {steps} steps,"
 
 
 def _trapezoid(h: Callable[[Any], Any], steps: int, max_degree: int) -> tuple[np.ndarray, float]:
     cosines = np.cos(np.pi * np.arange(steps + 1) / steps)
-    heights = check.values("h", h, cosines)
+    heights = check.values("kernel", h, cosines)
     transform = np.asarray(dct(heights, type=1)) / (2 * steps)
     return transform[: max_degree + 1], float(np.abs(heights).max())

@@ -122,11 +122,39 @@ def combine(products: Iterable[GammaProduct]) -> list[GammaProduct]:
         for i, other in enumerate(sums):
             ratio = product * other**-1 if other.factor != 0 else None
             if ratio is not None and not ratio.gammas:
-                sums[i] = GammaProduct(_tidy(other.factor * (1 + ratio.factor)), other.gammas)
+                sums[i] = _sum(other, product, ratio.factor)
                 break
         else:
             sums.append(product)
     return [product for product in sums if product.factor != 0]
+
+
+def _sum(first: GammaProduct, second: GammaProduct, ratio: Any) -> GammaProduct:
+    """The sum of two products, from the ratio of the second to the first.
+
+    It stands over the Gamma functions of the one that leaves no zero in a denominator: with x = 1,
+    1/Gamma(x) + 1/Gamma(x - 1) is x/Gamma(x), but 1/((x - 1) Gamma(x - 1)) has 0 times infinity.
+    """
+    if _may_vanish(sympy.fraction(sympy.together(ratio))[1]):
+        first, ratio = second, 1 / ratio
+    return GammaProduct(_tidy(first.factor * (1 + ratio)), first.gammas)
+
+
+def _may_vanish(denominator: Any) -> bool:
+    """Whether a linear factor in one symbol has a root that the symbol may be."""
+    factored: Any = sympy.factor(denominator)
+    for factor in sympy.Mul.make_args(factored):
+        base = factor.as_base_exp()[0]
+        if len(base.free_symbols) != 1 or not base.is_polynomial():
+            continue
+        (symbol,) = base.free_symbols
+        polynomial: Any = sympy.Poly(base, symbol)
+        if polynomial.degree() == 1:
+            slope, constant = polynomial.all_coeffs()
+            root = -constant / slope
+            if root > 0 or (root == 0 and not symbol.is_positive):
+                return True
+    return False
 
 
 def _reduced(factor: Any, gammas: Mapping[Any, int]) -> GammaProduct:

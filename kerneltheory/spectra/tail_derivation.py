@@ -17,7 +17,7 @@ from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import Kernel, T
 from kerneltheory.kernels.kernel import nngp, ntk
 from kerneltheory.spectra.closed_forms import distance_eigenvalue
-from kerneltheory.spectra.derive_exact import enclosed
+from kerneltheory.spectra.domains import certified_spectrum
 from kerneltheory.spectra.exact import EigenvalueFormula
 from kerneltheory.spectra.lemmas import DISTANCES, lemma
 from kerneltheory.spectra.local_series import at_end, kernel_series, written_out
@@ -88,10 +88,10 @@ class TailCertificate(Evidence):
         return (self.shown,)
 
     def _distance(self, dim: int) -> float:
-        balls = enclosed(self.law.kernel, dim, DEGREES[-1] + 1, 15)
+        found = certified_spectrum(self.law.kernel, dim, DEGREES[-1] + 1, digits=15)
         last = 0.0
         for parity in (0, 1):
-            distances = [self._at(dim, k + parity, balls[k + parity]) for k in DEGREES]
+            distances = [self._at(dim, k + parity, found.eigenvalues[k + parity]) for k in DEGREES]
             for before, after in itertools.pairwise(distances):
                 if not (after < 1e-12 or after < 0.75 * before):
                     raise DerivationError(

@@ -4,10 +4,13 @@ from typing import Any
 
 import sympy
 
+from kerneltheory.activations.pieces import X
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.kernels.base import Kernel, T
 from kerneltheory.kernels.kernel import DotProductKernel, NetworkKernel
+from kerneltheory.kernels.kinks import has_kinks, pieces_of
 from kerneltheory.kernels.maps import is_series
+from kerneltheory.spectra.closed_forms import power_weight
 
 
 def vanishing_degrees(kernel: Kernel, max_degree: int) -> set[int]:
@@ -36,11 +39,19 @@ def vanishing_degrees(kernel: Kernel, max_degree: int) -> set[int]:
     h = h.replace(sympy.acos, lambda u: sympy.pi / 2 - sympy.asin(u))
     zeros: set[int] = set()
     for parity, sign in ((0, 1), (1, -1)):
-        part = sympy.expand(h + sign * h.subs(T, -T))
+        part = _on_both_sides(h + sign * h.subs(T, -T))
         if part.is_polynomial(T):
             order = sympy.Poly(part, T).degree() if part != 0 else -1
             zeros |= {k for k in range(max_degree + 1) if k % 2 == parity and k > order}
     return zeros
+
+
+def _on_both_sides(part: Any) -> Any:
+    """An even or odd part of h, without the kinks of h that cancel in it."""
+    if has_kinks(part):
+        split = pieces_of(part)
+        part = part if split.breaks else split.expressions[0].subs(X, T)
+    return sympy.expand(part)
 
 
 def polynomial_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
@@ -60,15 +71,10 @@ def polynomial_zeros(kernel: Kernel, dim: int, max_degree: int) -> set[int]:
 
 
 def _eigenvalue(terms: Any, dim: int, degree: int) -> Any:
-    r"""The terminating series, exactly.
-
-    .. math:: \lambda_k = \sum_j \frac{a_{k+2j}\,(k + 2j)!}{2^{k+2j}\,j!\,(d/2)_{k+j}}
-    """
-    half = sympy.Rational(dim, 2)
+    """The sum over the powers, exactly."""
     total: Any = sympy.Integer(0)
     for (power,), coefficient in terms:
         j, odd = divmod(power - degree, 2)
         if j >= 0 and not odd:
-            weight = sympy.factorial(power) / (2**power * sympy.factorial(j))
-            total += coefficient * weight / sympy.rf(half, degree + j)
+            total += coefficient * power_weight(degree, j, dim)
     return sympy.expand(total)

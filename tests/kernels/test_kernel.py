@@ -12,7 +12,12 @@ import pytest
 import sympy
 
 from kerneltheory.activations.catalogue import erf, relu
-from kerneltheory.core.errors import DivergentError, KernelTheoryError, LoweringError
+from kerneltheory.core.errors import (
+    DerivationError,
+    DivergentError,
+    KernelTheoryError,
+    LoweringError,
+)
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 
 t = sympy.Symbol("t", real=True)
@@ -260,7 +265,16 @@ def test_finite_networks_have_these_kernels_on_average(phi, depth, b, rng):
         (lambda: dot_product_kernel(sympy.S(2)), ValueError, "exactly one free symbol"),
         (lambda: dot_product_kernel(t * sympy.Symbol("a")), ValueError, r"\['a', 't'\]"),
         (lambda: dot_product_kernel(sympy.besseli(0, t)), LoweringError, "besseli has no numeric"),
-        (lambda: dot_product_kernel(sympy.Max(0, t)), LoweringError, "has no ball form"),
+        (
+            lambda: dot_product_kernel(sympy.Heaviside(t) / t),
+            ValueError,
+            "expression must be finite at t = 0",
+        ),
+        (
+            lambda: dot_product_kernel(sympy.Max(0, sympy.sin(3 * t))),
+            DerivationError,
+            "only the roots of polynomials",
+        ),
         (lambda: nngp(relu, 1, weight_variance=2)(1.5), ValueError, r"t must hold cosines .* 1.5"),
         (lambda: nngp(relu, 1, weight_variance=2)(np.nan), ValueError, "t must be finite"),
         (lambda: nngp(relu, 1, weight_variance=2).taylor_coefficients(0), ValueError, "count"),

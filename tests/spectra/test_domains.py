@@ -215,7 +215,7 @@ def test_networks_that_see_norms_are_refused_for_gaussian_inputs():
     ],
 )
 def test_fourier_eigenvalues_are_as_close_as_they_say(h, truth):
-    found, errors = fourier_eigenvalues(h, 20)
+    found, errors, _ = fourier_eigenvalues(h, 20)
     expected = np.array([float(truth(k)) for k in range(21)])
     assert np.all(np.abs(found - expected) <= errors)
     assert errors.max() < 1e-10
@@ -240,8 +240,8 @@ def test_fourier_eigenvalues_are_as_close_as_they_say(h, truth):
         ),
         (lambda: gaussian_levels(EXP, 1, 2), ValueError, "dim must be"),
         (lambda: gaussian_levels(EXP, 5, -1), ValueError, "max_degree must be"),
-        (lambda: fourier_eigenvalues(lambda c: c[1:], 2), ValueError, "h must keep the shape"),
-        (lambda: fourier_eigenvalues(lambda c: c * np.nan, 2), ValueError, "h must be finite"),
+        (lambda: fourier_eigenvalues(lambda c: c[1:], 2), ValueError, "kernel must keep the shape"),
+        (lambda: fourier_eigenvalues(lambda c: c * np.nan, 2), ValueError, "kernel must be finite"),
         (lambda: fourier_eigenvalues(np.exp, -1), ValueError, "max_degree must be"),
     ],
 )
