@@ -90,6 +90,12 @@ if TYPE_CHECKING:
     from kerneltheory.learning.multiscale import multiscale_curve
     from kerneltheory.learning.optimal import optimal_ridge
     from kerneltheory.learning.peaks import Peaks, peaks
+    from kerneltheory.learning.random_features import random_feature_curve
+    from kerneltheory.learning.scaling_laws import (
+        ScalingExponents,
+        capacity_exponent,
+        scaling_exponents,
+    )
     from kerneltheory.learning.subsets import subset_learning_curve
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.decomposition import decompose, decompose_zonal
@@ -117,12 +123,14 @@ __all__ = [
     "NotPositiveDefiniteError",
     "Peaks",
     "PrecisionError",
+    "ScalingExponents",
     "Spectrum",
     "TailLaw",
     "Target",
     "absolute",
     "activation",
     "arctan",
+    "capacity_exponent",
     "certified_spectrum",
     "compare",
     "cos",
@@ -171,11 +179,13 @@ __all__ = [
     "polynomial",
     "power_law_spectrum",
     "power_law_target",
+    "random_feature_curve",
     "rbf_feature",
     "rectified_monomial",
     "relu",
     "sampling_bias",
     "scaled_erf",
+    "scaling_exponents",
     "selu",
     "sigmoid",
     "sigmoid_erf",
@@ -274,6 +284,12 @@ _NAMES_OF = {
     "learning.peaks": (
         "Peaks",
         "peaks",
+    ),
+    "learning.random_features": ("random_feature_curve",),
+    "learning.scaling_laws": (
+        "ScalingExponents",
+        "capacity_exponent",
+        "scaling_exponents",
     ),
     "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),

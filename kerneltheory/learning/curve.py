@@ -21,6 +21,7 @@ MEASURES = (
     "conditional_bias",
     "variance_from_sampling",
     "variance_from_noise",
+    "variance_from_features",
     "overfitting",
     "kappa",
     "effective_dimension",
@@ -67,6 +68,7 @@ class LearningCurve(ArrayRecord):
 
     Args:
         n: number of samples.
+        features: number of random features; None for the kernel itself.
         ridge: absolute ridge $\delta$ of $(K + \delta I)$.
         test_error: T.
         bias: of the predictor averaged over samples and noise.
@@ -75,11 +77,15 @@ class LearningCurve(ArrayRecord):
         kappa: effective ridge.
         eigenvalues: of the levels, shape (levels,), in the unit of `kappa`.
         overfitting: $E_0$, the factor by which test error plus noise exceeds what
-            regression on the average kernel would give: $T + \sigma^2 = E_0 (B + \sigma^2)$.
+            regression on the average kernel would give: $T + \sigma^2 = E_0 (B + \sigma^2)$
+            (with random features, $B + \mathrm{variance\_from\_features}$ in place of B).
         variance_from_sampling: the part of the variance there is without noise.
-        variance_from_noise: the rest, proportional to $\sigma^2$.
-        conditional_bias: bias of the predictor averaged over the noise only, the samples
-            being given; the mean over samples of this is bias + variance_from_sampling.
+        variance_from_noise: the part proportional to $\sigma^2$.
+        variance_from_features: of regression on random features, the variance of the predictor
+            averaged over samples and noise; else None.
+        conditional_bias: bias of the predictor averaged over the noise only, the samples (and
+            random features) being given; the mean of this is bias + variance_from_sampling
+            (+ variance_from_features).
         gcv: generalised cross-validation, which estimates $T + \sigma^2$.
         leave_one_out: leave-one-out error, which estimates $T + \sigma^2$.
         effective_dimension: $\sum_k N_k q_k$.
@@ -107,6 +113,7 @@ class LearningCurve(ArrayRecord):
     """
 
     n: Array | None = None
+    features: Array | None = None
     ridge: Array | None = None
     test_error: Array | None = None
     bias: Array | None = None
@@ -117,6 +124,7 @@ class LearningCurve(ArrayRecord):
     overfitting: Array | None = None
     variance_from_sampling: Array | None = None
     variance_from_noise: Array | None = None
+    variance_from_features: Array | None = None
     conditional_bias: Array | None = None
     gcv: Array | None = None
     leave_one_out: Array | None = None
@@ -160,9 +168,16 @@ class LearningCurve(ArrayRecord):
         r"""The part of the test error at each level, shape of the curve + (levels,).
 
         $$T_k = (1-q_k)^2 F_k^2 + \frac{T + \sigma^2}{n} N_k q_k^2, \qquad \sum_k T_k = T.$$
+
+        None where it is not known: for a curve of random features, or without a spectrum.
         """
         learned = self.learnability
-        if learned is None or self.power is None or self.multiplicities is None:
+        if (
+            learned is None
+            or self.features is not None
+            or self.power is None
+            or self.multiplicities is None
+        ):
             return None
         assert self.test_error is not None
         noisy = np.asarray(self.test_error) + np.asarray(self.noise_variance)
@@ -194,6 +209,13 @@ class LearningCurve(ArrayRecord):
         shape = self.samples()[1].shape
         return np.broadcast_to(0.0 if self.ridge is None else np.asarray(self.ridge), shape)
 
+    def parameters(self) -> dict[str, np.ndarray]:
+        """What a curve is a function of beside its axis: random features, if any, and ridge."""
+        shape = self.samples()[1].shape
+        found = {} if self.features is None else {"features": np.asarray(self.features)}
+        found["ridge"] = self.ridges()
+        return {key: np.broadcast_to(value, shape) for key, value in found.items()}
+
     def _title(self) -> str:
         ridges = np.unique(self.ridges())
         single = self.ridge is not None and ridges.size == 1
@@ -205,8 +227,11 @@ class LearningCurve(ArrayRecord):
     def _table(self) -> tuple[list[str], list[list[str]]]:
         name, samples = self.samples()
         columns = [(name, samples, None)]
-        if np.unique(self.ridges()).size > 1:
-            columns.append(("ridge", self.ridges(), None))
+        columns += [
+            (key, value, None)
+            for key, value in self.parameters().items()
+            if np.unique(value).size > 1
+        ]
         columns += [
             (field, value, self.standard_error(field))
             for field, value in self.measured()
@@ -219,15 +244,16 @@ class LearningCurve(ArrayRecord):
         return [words(header) for header, _, _ in columns], rows
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The measured fields on the axes `n` (or `alpha`) and `ridge`, as an xarray.Dataset.
+        """The measured fields on the axes `n` (or `alpha`), `features` and `ridge`.
 
-        An axis along which neither or both vary is called axis_0, axis_1 and so on. Standard
-        errors are variables named `<field>_standard_error`.
+        Returns an xarray.Dataset. An axis along which none or several of these vary is called
+        axis_0, axis_1 and so on. Standard errors are variables named `<field>_standard_error`.
         """
         import xarray
 
         name, samples = self.samples()
-        axes = _axis_names(name, samples, self.ridges())
+        parameters = {name: samples, **self.parameters()}
+        axes = _axis_names(parameters)
         variables: dict[str, Any] = {field: (axes, value) for field, value in self.measured()}
         for field, _ in self.measured():
             error = self.standard_error(field)
@@ -237,7 +263,7 @@ class LearningCurve(ArrayRecord):
         if learnability is not None:
             variables["learnability"] = ((*axes, "degree"), learnability)
         coordinates: dict[str, Any] = {}
-        for key, value in ((name, samples), ("ridge", self.ridges())):
+        for key, value in parameters.items():
             along = key if key in axes else axes
             coordinates[key] = (along, _along(value, axes.index(key)) if key in axes else value)
         attributes = {"method": self.method, "error": self.error or ""}
@@ -254,8 +280,8 @@ class LearningCurve(ArrayRecord):
         """Draw fields against n (or alpha) on logarithmic axes and return the axes.
 
         Theory is drawn as lines; a field that has standard errors as dots with error bars. A
-        curve with several ridges is drawn as one line a ridge. A triangle marks each peak that
-        the test error of theory has among the points drawn.
+        curve with several ridges, or numbers of random features, is drawn as one line for each.
+        A triangle marks each peak that the test error of theory has among the points drawn.
 
         Args:
             ax: axes to draw in; a new figure if None.
@@ -329,13 +355,16 @@ def varying(value: np.ndarray) -> set[int]:
     }
 
 
-def _axis_names(name: str, samples: np.ndarray, ridges: np.ndarray) -> tuple[str, ...]:
-    by_samples, by_ridge = varying(samples), varying(ridges)
+def _axis_names(parameters: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Name an axis after the parameter that varies along it, if it is one and has no other."""
+    name, samples = next(iter(parameters.items()))
+    along = {key: varying(value) for key, value in parameters.items()}
     names = [f"axis_{axis}" for axis in range(samples.ndim)]
-    for key, own, other in ((name, by_samples, by_ridge), ("ridge", by_ridge, by_samples)):
-        if len(own) == 1 and not own & other:
-            names[own.pop()] = key
-    if names == ["axis_0"] and not by_ridge:
+    for key, own in along.items():
+        others = set().union(*(axes for other, axes in along.items() if other != key))
+        if len(own) == 1 and not own & others:
+            names[min(own)] = key
+    if names == ["axis_0"] and not any(axes for key, axes in along.items() if key != name):
         names = [name]
     return tuple(names)
 

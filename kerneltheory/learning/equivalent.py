@@ -24,6 +24,7 @@ from kerneltheory.learning.levels import (
     levels_of,
     lowest_ridge_at,
     map_points,
+    product,
     spread,
     surplus,
     variance_dimension,
@@ -157,7 +158,7 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     power = jnp.asarray(target.powers(len(spectrum.degrees)), levels.eigenvalues.dtype)
     _refuse_divergence(spectrum, points)
     flat = _errors(levels, power, *points)
-    _refuse_truncation(spectrum, flat.kappa, points)
+    refuse_truncation(spectrum, flat.kappa, points)
     return curve_from(levels, power, points, flat, shape, method="deterministic equivalent")
 
 
@@ -205,7 +206,7 @@ def problem(
         check.broadcastable(n=n, ridge=ridge, noise_variance=noise)
     dtype = working_dtype(spectrum, n, ridge, target)
     levels = levels_of(spectrum, dtype)
-    points, shape = _points(n, ridge, noise, dtype=dtype)
+    points, shape = flat_points(n, ridge, noise, dtype=dtype)
     _refuse_ridge(spectrum, levels, points)
     return levels, points, shape
 
@@ -264,7 +265,8 @@ def truncation_share(spectrum: Spectrum, kappa: Any) -> np.ndarray:
     return left_out / np.maximum(held, np.finfo(float).tiny)
 
 
-def _refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[jax.Array, ...]) -> None:
+def refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[jax.Array, ...]) -> None:
+    """Refuse effective ridges at points (n, ridge) that learn more than a spectrum holds."""
     if not is_concrete(spectrum, kappa, points) or spectrum.dim is None:
         return
     shares = truncation_share(spectrum, kappa)
@@ -291,7 +293,7 @@ def _refuse_divergence(spectrum: Spectrum, points: tuple[jax.Array, ...]) -> Non
         )
 
 
-def _points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
+def flat_points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
     """Arrays flattened to their common shape, and that shape."""
     shape = np.broadcast_shapes(*map(np.shape, values))
     flat = tuple(jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in values)
@@ -310,16 +312,16 @@ def errors_at(
     true_ridge_term = jnp.where(positive, ridge / divisor, left)
     excess = variance_dimension(levels, kappa) / (spread(levels, kappa) + ridge_term)
     own = bias(levels, power, kappa)
-    gcv = (1 + excess) * (own + noise)
+    gcv = own + noise + product(excess, own + noise)
     effective = dimension(levels, kappa)
     return _Errors(
         kappa=kappa,
         overfitting=1 + excess,
         bias=own,
-        variance_from_sampling=excess * own,
-        variance_from_noise=excess * noise,
+        variance_from_sampling=product(excess, own),
+        variance_from_noise=product(excess, noise),
         gcv=gcv,
-        train_error=(true_ridge_term / n) ** 2 * gcv,
+        train_error=product(gcv, (true_ridge_term / n) ** 2),
         effective_dimension=effective,
         posterior_variance=kappa * effective + levels.tail,
         log_marginal_likelihood=_log_marginal_likelihood(levels, power, kappa, point),

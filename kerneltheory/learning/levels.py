@@ -130,6 +130,11 @@ def bias_slope(levels: Levels, power: jax.Array, kappa: jax.Array) -> jax.Array:
     return 2 * jnp.sum(learned(levels, kappa) * unlearned(levels, kappa) ** 2 * power)
 
 
+def product(infinite: jax.Array, factor: jax.Array) -> jax.Array:
+    """The product, which is zero for a vanishing factor also where the other one diverges."""
+    return jnp.where(factor > 0, infinite * factor, 0)
+
+
 def _newton(levels: Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
     r"""The largest root of G = kappa (n - sum N q) - ridge - tail, from the right.
 

@@ -110,13 +110,18 @@ def _draw(
     axes: "Axes", curve: LearningCurve, field: str, value: np.ndarray, style: dict[str, Any]
 ) -> None:
     error = curve.standard_error(field)
-    samples, ridges = curve.samples()[1], curve.ridges()
-    several = bool(varying(ridges) - {_sample_axis(samples)})
-    lines = _lines(samples, value, ridges, error)
+    samples = curve.samples()[1]
+    several = {k: v for k, v in curve.parameters().items() if np.unique(v).size > 1}
+    lines = _lines(samples, value, error, *several.values())
     dots: dict[str, Any] = {"fmt": "o", "capsize": 2}
-    for x, y, ridge, bar in zip(*lines, strict=True):
-        label = f"{words(field)}, ridge {ridge[0]:.3g}" if several else words(field)
-        color = {} if several or field not in COLORS else {"color": COLORS[field]}
+    for x, y, bar, *values in zip(*lines, strict=True):
+        constant = [
+            f"{key} {own[0]:.3g}"
+            for key, own in zip(several, values, strict=True)
+            if (own == own[0]).all()
+        ]
+        label = ", ".join([words(field), *constant])
+        color = {} if constant or field not in COLORS else {"color": COLORS[field]}
         options: dict[str, Any] = {"label": label} | color | style
         if error is None:
             (line,) = axes.plot(x, y, **options)
@@ -136,12 +141,8 @@ def _mark_peaks(axes: "Axes", x: np.ndarray, y: np.ndarray, color: Any) -> None:
 
 def _lines(samples: np.ndarray, *columns: np.ndarray | None) -> Iterator[np.ndarray]:
     """Each column as rows along the axis of n, shape (lines, points)."""
-    axis = _sample_axis(samples)
+    axis = max(varying(samples), default=samples.ndim - 1)
     for column in (samples, *columns):
         values = samples if column is None else column
         moved = np.moveaxis(values, axis, -1) if values.ndim else values
         yield np.atleast_1d(moved).reshape(-1, moved.shape[-1] if moved.ndim else 1)
-
-
-def _sample_axis(samples: np.ndarray) -> int:
-    return max(varying(samples), default=samples.ndim - 1)

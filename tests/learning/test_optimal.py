@@ -1,10 +1,14 @@
-"""The best ridge against brute force over ridges, and the lowest against its definition."""
+"""The best ridge against brute force, closed forms and its theorems; the lowest one too."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kerneltheory.core.errors import NotPositiveDefiniteError
 from kerneltheory.learning.equivalent import effective_ridge, learning_curve, lowest_ridge
 from kerneltheory.learning.optimal import optimal_ridge
+from kerneltheory.learning.random_features import random_feature_curve
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 EPS = np.finfo(float).eps
@@ -61,7 +65,7 @@ def test_without_noise_enough_samples_need_no_ridge():
 
 
 def test_a_target_that_cannot_be_learned_is_refused():
-    with pytest.raises(ValueError, match="best ridge is infinite"):
+    with pytest.raises(ValueError, match="the best ridge is infinite"):
         optimal_ridge(Spectrum([1.0, 0.0], [2, 20]), Target([0.0, 1.0]), 5)
 
 
@@ -97,3 +101,64 @@ def test_at_a_negative_ridge_the_effective_ridge_solves_its_equation():
 
 def test_more_samples_than_modes_bear_no_ridge_below_the_tail():
     np.testing.assert_allclose(lowest_ridge(THREE, [221.0, 1e6]), -0.01, rtol=4 * EPS)
+
+
+LEVELS = Spectrum([1.0, 0.1, 0.01], [1, 20, 200], tail=0.01)
+TARGET = Target([0.3, 1.0, 0.5], noise_variance=0.2)
+
+
+def test_no_ridge_of_a_fine_grid_is_better_for_random_features():
+    generator = np.random.default_rng(0)
+    grid = np.concatenate([[0.0], 10.0 ** np.linspace(-14, 5, 600)])
+    for _ in range(10):
+        eigenvalues = 10.0 ** -np.sort(generator.uniform(0, 6, 4))
+        counts, tail = generator.integers(1, 300, 4), generator.choice([0.0, 1e-3])
+        spectrum = Spectrum(eigenvalues, counts, tail=tail)
+        power = generator.random(4) * 10.0 ** -generator.uniform(0, 4, 4)
+        target = Target(power, generator.choice([0.0, 1e-3, 0.3]))
+        n, features = 10 ** generator.uniform(0, 3, 2)
+        best = optimal_ridge(spectrum, target, n, features).test_error
+        # T + noise is rounded by some eps; the minimum is flat.
+        least = random_feature_curve(spectrum, target, n, features, grid).test_error.min()
+        assert best <= least + 1e-13 * (least + target.noise_variance)
+
+
+def test_least_error_falls_with_samples_and_with_features():
+    n, features = np.geomspace(2, 300, 12), np.geomspace(3, 200, 10)[:, None]
+    error = optimal_ridge(LEVELS, TARGET, n, features).test_error
+    assert (np.diff(error, axis=0) < 0).all()
+    assert (np.diff(error, axis=1) < 0).all()
+    # At a small ridge it does not: double descent.
+    peak = random_feature_curve(LEVELS, TARGET, n, features, 1e-6).test_error
+    assert (np.diff(peak, axis=1) > 0).any()
+
+
+@pytest.mark.parametrize("features", [None, 90.0])
+def test_derivatives_are_those_of_the_minimum(features):
+    def found(point):
+        target = Target(point[1:4], point[4])
+        return optimal_ridge(LEVELS, target, point[0], features).ridge
+
+    with jax.enable_x64(True):
+        point = jnp.array([60.0, 0.3, 1, 0.5, 0.2])
+        moved = [(found(point + 1e-4 * unit), found(point - 1e-4 * unit)) for unit in jnp.eye(5)]
+        slopes = [(right - left) / 2e-4 for right, left in moved]
+        # Truncation of 1e-8 third derivatives, up to some hundred in the powers of 0.2.
+        np.testing.assert_allclose(jax.jit(jax.grad(found))(point), slopes, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"n": 0}, ValueError, "n must be positive"),
+        ({"features": 0}, ValueError, "features must be positive"),
+        ({"features": np.ones(3), "n": np.ones(2)}, ValueError, "must broadcast"),
+        ({"spectrum": None}, TypeError, "spectrum must be a Spectrum"),
+        ({"spectrum": Spectrum([1, -1], [1, 1])}, NotPositiveDefiniteError, "at degree 1"),
+        ({"target": None}, TypeError, "target must be a Target"),
+        ({"target": Target({9: 1.0})}, ValueError, "target degree 9"),
+    ],
+)
+def test_bad_arguments_are_named(changes, error, message):
+    with pytest.raises(error, match=message):
+        optimal_ridge(**({"spectrum": LEVELS, "target": TARGET, "n": 10} | changes))
