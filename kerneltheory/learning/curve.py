@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
+from kerneltheory.core.records import (
+    Array,
+    ArrayRecord,
+    array_record,
+    is_concrete,
+    shown_rows,
+    static,
+)
+from kerneltheory.learning.validity import TOLERANCE, equivalent_error
 
 if TYPE_CHECKING:
     import xarray
@@ -92,13 +100,14 @@ class LearningCurve(ArrayRecord):
         posterior_variance: of the Gaussian process whose noise is the ridge, its mean over inputs.
         log_marginal_likelihood: of the labels under that process.
         noise_variance: $\sigma^2$, as an array.
-        multiplicities: of the levels, shape (levels,).
+        level_masses: $N_k \lambda_k$ of the levels, shape (levels,).
         power: $F_k^2$ of the levels, shape (levels,).
         time: training time of gradient flow, where it is not run to its end.
         alpha: samples in units of the multiplicity of a degree, where the limit of high
             dimension was taken.
         standard_errors: of the measured fields, where trials were made.
         trials: number of trials, or one number for each entry.
+        dim: d, of a spectrum on the sphere.
         method: what made the curve.
         error: what is known of its error.
 
@@ -132,12 +141,13 @@ class LearningCurve(ArrayRecord):
     posterior_variance: Array | None = None
     log_marginal_likelihood: Array | None = None
     noise_variance: Array | None = None
-    multiplicities: Array | None = None
+    level_masses: Array | None = None
     power: Array | None = None
     time: Array | None = None
     alpha: Array | None = None
     standard_errors: StandardErrors | None = None
     trials: Array | int | None = None
+    dim: int | None = static(None)
     method: str = static("given")
     error: str | None = static(None)
 
@@ -176,14 +186,31 @@ class LearningCurve(ArrayRecord):
             learned is None
             or self.features is not None
             or self.power is None
-            or self.multiplicities is None
+            or self.level_masses is None
         ):
             return None
         assert self.test_error is not None
         noisy = np.asarray(self.test_error) + np.asarray(self.noise_variance)
-        counts = np.where(learned > 0, np.asarray(self.multiplicities), 0)
-        from_samples = (noisy / np.asarray(self.n))[..., None] * counts * learned**2
+        total = np.asarray(self.kappa)[..., None] + np.asarray(self.eigenvalues)
+        counted = np.asarray(self.level_masses) / np.where(total > 0, total, 1)
+        from_samples = (noisy / np.asarray(self.n))[..., None] * counted * learned
         return (1 - learned) ** 2 * np.asarray(self.power) + from_samples
+
+    @property
+    def validity(self) -> np.ndarray | None:
+        """Estimated relative error of the deterministic equivalent's test error at every point.
+
+        None for what is no such curve. `learning.validity` says what it rests on.
+        """
+        if not is_concrete(self):
+            return None
+        return equivalent_error(self)
+
+    @property
+    def valid(self) -> np.ndarray | None:
+        """Where `validity` is below one part in 100."""
+        estimate = self.validity
+        return None if estimate is None else estimate < TOLERANCE
 
     def measured(self) -> Iterator[tuple[str, np.ndarray]]:
         """The names and values of the fields that are not None."""
@@ -221,7 +248,9 @@ class LearningCurve(ArrayRecord):
         single = self.ridge is not None and ridges.size == 1
         ridge = f", ridge {ridges[0]:.6g}" if single else ""
         trials = "" if self.trials is None else f", {_range(np.asarray(self.trials))} trials"
-        error = f" ({self.error})" if self.error else ""
+        valid = self.valid
+        count = "" if valid is None else f"valid at {int(valid.sum())} of {valid.size} points"
+        error = f" ({self.error or count})" if self.error or count else ""
         return f"LearningCurve: {self.method}{ridge}{trials}{error}"
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
@@ -266,6 +295,9 @@ class LearningCurve(ArrayRecord):
         for key, value in parameters.items():
             along = key if key in axes else axes
             coordinates[key] = (along, _along(value, axes.index(key)) if key in axes else value)
+        validity = self.validity
+        if validity is not None:
+            variables["validity"] = (axes, validity)
         attributes = {"method": self.method, "error": self.error or ""}
         if self.trials is not None:
             variables["trials"] = (axes, np.broadcast_to(np.asarray(self.trials), samples.shape))

@@ -31,7 +31,8 @@ from kerneltheory.learning.levels import (
 )
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
-ERROR = "0.3% of the test error at dim 30, 3% at dim 6"
+# Domains whose eigenfunctions of one degree are no harmonics of a sphere.
+FEATURES_OF_PRODUCTS = ("hypercube", "gaussian")
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
 
@@ -134,7 +135,8 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     Returns:
         The curve; its arrays have the shape to which n, ridge and the noise variance broadcast.
         They are numpy float64 arrays, unless an argument holds jax arrays: then they have that
-        dtype. All are differentiable in all arguments.
+        dtype. All are differentiable in all arguments. Its `validity` estimates how far the
+        equivalent itself is off at every point, `valid` says where that is below one part in 100.
 
     Raises:
         ValueError: n is not positive, the ridge is below the most negative one, or the target has
@@ -159,13 +161,6 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     _refuse_divergence(spectrum, points)
     flat = _errors(levels, power, *points)
     refuse_truncation(spectrum, flat.kappa, points)
-    return curve_from(levels, power, points, flat, shape, method="deterministic equivalent")
-
-
-def curve_from(
-    levels: Levels, power: Any, points: Any, flat: _Errors, shape: tuple[int, ...], method: str
-) -> LearningCurve:
-    """The record of the errors at flat points (n, ridge, noise), in the shape asked for."""
     errors = _Errors(*(value.reshape(shape) for value in flat))
     n, ridge, noise = (value.reshape(shape) for value in points)
     sampling, from_noise = errors.variance_from_sampling, errors.variance_from_noise
@@ -178,10 +173,10 @@ def curve_from(
         conditional_bias=errors.bias + sampling,
         leave_one_out=errors.gcv,
         eigenvalues=levels.eigenvalues,
-        multiplicities=levels.multiplicities,
+        level_masses=levels.masses,
         power=power,
-        method=method,
-        error=ERROR,
+        dim=None if spectrum.domain in FEATURES_OF_PRODUCTS else spectrum.dim,
+        method="deterministic equivalent",
         **errors._asdict(),
     )
 

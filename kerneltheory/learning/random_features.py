@@ -178,7 +178,7 @@ def _curve(
         conditional_bias=errors.bias + given_features,
         leave_one_out=errors.gcv,
         eigenvalues=levels.eigenvalues,
-        multiplicities=levels.multiplicities,
+        level_masses=levels.masses,
         power=power,
         method="deterministic equivalent of random features",
         error=ERROR,
