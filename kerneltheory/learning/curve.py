@@ -237,11 +237,10 @@ class LearningCurve(ArrayRecord):
         return np.broadcast_to(0.0 if self.ridge is None else np.asarray(self.ridge), shape)
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """What a curve is a function of beside its axis: random features, if any, and ridge."""
+        """What a curve is a function of beside its axis: features, training time and ridge."""
         shape = self.samples()[1].shape
-        found = {} if self.features is None else {"features": np.asarray(self.features)}
-        found["ridge"] = self.ridges()
-        return {key: np.broadcast_to(value, shape) for key, value in found.items()}
+        given = {"features": self.features, "time": self.time, "ridge": self.ridges()}
+        return {k: np.broadcast_to(v, shape) for k, v in given.items() if v is not None}
 
     def _title(self) -> str:
         ridges = np.unique(self.ridges())
