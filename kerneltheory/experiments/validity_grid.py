@@ -179,6 +179,7 @@ def draw(judged: list[Judged]) -> "Figure":
                 style: dict[str, Any] = {"color": color, "markersize": 2.5, "linestyle": "none"}
                 style |= {"marker": "o", "markerfacecolor": color if filled else "none"}
                 label = f"$d = {dim}$" + ("" if filled else ", not valid")
+                label = label if chosen.any() else None
                 panels[0].plot(n[chosen], deviation[chosen], label=label, **style)
                 panels[1].plot(validity[chosen], np.abs(deviation[chosen]), **style)
         _dress(panels)
@@ -192,7 +193,7 @@ def _dress(panels: Any) -> None:
     left.legend()
     panel_title(left, "a", "Error of the deterministic equivalent")
     right.set(xscale="log", yscale="log", xlim=(0.01, 30), ylim=(0.01, 30))
-    right.set(xlabel="estimate, `validity` (%)", ylabel="measured |deviation| (%)")
+    right.set(xlabel="estimated |deviation| (%)", ylabel="measured |deviation| (%)")
     right.axvline(100 * TOLERANCE, color="0.6", linewidth=0.8)
     right.plot([0.01, 30], [0.01, 30], color="0.6", linewidth=0.8)
     panel_title(right, "b", "Estimated and measured error")

@@ -5,6 +5,7 @@ learnability of every level, and with it all errors, follow in closed form (arXi
 arXiv:2110.03922; for the sphere in high dimension arXiv:2205.14846).
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +34,7 @@ from kerneltheory.spectra.spectrum import Spectrum, Target
 
 # Domains whose eigenfunctions of one degree are no harmonics of a sphere.
 FEATURES_OF_PRODUCTS = ("hypercube", "gaussian")
+MOST_PADDING = 512
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
 
@@ -78,7 +80,7 @@ def effective_ridge(spectrum: Spectrum, n: Any, ridge: Any) -> Array:
         1.0
     """
     levels, points, shape = problem(spectrum, n, ridge)
-    return _effective_ridges(levels, *points[:2]).reshape(shape)
+    return shaped(_effective_ridges(levels, *points[:2]), shape)
 
 
 @float64_policy
@@ -108,7 +110,7 @@ def lowest_ridge(spectrum: Spectrum, n: Any) -> Array:
         -0.25
     """
     levels, points, shape = problem(spectrum, n)
-    return _lowest_ridges(levels, points[0]).reshape(shape)
+    return shaped(_lowest_ridges(levels, points[0]), shape)
 
 
 @float64_policy
@@ -161,8 +163,8 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     _refuse_divergence(spectrum, points)
     flat = _errors(levels, power, *points)
     refuse_truncation(spectrum, flat.kappa, points)
-    errors = _Errors(*(value.reshape(shape) for value in flat))
-    n, ridge, noise = (value.reshape(shape) for value in points)
+    errors = _Errors(*(shaped(value, shape) for value in flat))
+    n, ridge, noise = (shaped(value, shape) for value in points)
     sampling, from_noise = errors.variance_from_sampling, errors.variance_from_noise
     return LearningCurve(
         n=n,
@@ -289,10 +291,20 @@ def _refuse_divergence(spectrum: Spectrum, points: tuple[jax.Array, ...]) -> Non
 
 
 def flat_points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
-    """Arrays flattened to their common shape, and that shape."""
+    """Arrays flattened to their common shape, and that shape.
+
+    Their last entry is repeated up to a power of two: jax compiles once for many numbers of points.
+    """
     shape = np.broadcast_shapes(*map(np.shape, values))
-    flat = tuple(jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in values)
-    return flat, shape
+    size = math.prod(shape)
+    length = min(2 ** (size - 1).bit_length(), size + MOST_PADDING)
+    flat = (jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in values)
+    return tuple(jnp.pad(x, (0, length - size), mode="edge") for x in flat), shape
+
+
+def shaped(flat: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """The values at flat points, in the shape that they came from."""
+    return flat[: math.prod(shape)].reshape(shape)
 
 
 def errors_at(

@@ -23,6 +23,7 @@ from kerneltheory.learning.equivalent import (
     check_target,
     flat_points,
     learning_curve,
+    shaped,
 )
 from kerneltheory.learning.levels import (
     HALVINGS,
@@ -112,7 +113,7 @@ def _best(spectrum: Spectrum, target: Target, n: Any, features: Any) -> Any:
     many = float(np.sqrt(jnp.finfo(dtype).max)) if features is None else features
     points, shape = flat_points(n, many, target.noise_variance, dtype=dtype)
     solve = _of_kernel if features is None else _of_features
-    return solve(levels, power, *points).reshape(shape)
+    return shaped(solve(levels, power, *points), shape)
 
 
 @jax.jit

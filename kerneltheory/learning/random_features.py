@@ -25,6 +25,7 @@ from kerneltheory.learning.equivalent import (
     check_target,
     flat_points,
     refuse_truncation,
+    shaped,
 )
 from kerneltheory.learning.levels import (
     MAX_STEPS,
@@ -164,8 +165,8 @@ def _refuse_divergence(spectrum: Spectrum, points: tuple[jax.Array, ...]) -> Non
 def _curve(
     levels: Levels, power: Any, points: Any, flat: FeatureErrors, shape: tuple[int, ...]
 ) -> LearningCurve:
-    errors = FeatureErrors(*(value.reshape(shape) for value in flat))
-    n, features, ridge, noise = (value.reshape(shape) for value in points)
+    errors = FeatureErrors(*(shaped(value, shape) for value in flat))
+    n, features, ridge, noise = (shaped(value, shape) for value in points)
     given_features = errors.variance_from_features + errors.variance_from_sampling
     variance = given_features + errors.variance_from_noise
     return LearningCurve(
