@@ -54,6 +54,7 @@ def test_layers_of_relu_without_bias_compose_to_a_deeper_network(scale):
         assert ratio.overlaps(arb(scale**2) / 4)
 
 
+@pytest.mark.slow
 def test_gram_matrix_of_rows_of_any_norm_is_that_of_unit_features(rng):
     rows, others = 3 * rng.standard_normal((70, 5)), rng.standard_normal((4, 5))
     inner = NTK.gram(np.vstack([rows, others]))
@@ -168,6 +169,7 @@ def test_zeros_of_odd_and_even_compositions_are_proved():
     ]
 
 
+@pytest.mark.slow
 def test_composition_too_large_for_a_formula_still_has_a_spectrum():
     """Where h cannot be written down, the pole is bounded by h(1)."""
     deep = ntk(relu, 3, weight_variance=2)

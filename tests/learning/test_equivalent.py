@@ -126,6 +126,7 @@ def test_noise_broadcasts_with_samples_and_ridges():
     assert many.test_error[1, 1, 1] == one.test_error
 
 
+@pytest.mark.slow
 def test_likelihood_and_posterior_variance_of_gaussian_features():
     """log p(y), the mean of k - k'(K + ridge)^{-1} k and of the fit, with Gaussian features."""
     generator = np.random.default_rng(5)

@@ -63,6 +63,7 @@ def test_no_training_is_no_predictor():
     assert 1.5 - curve.test_error[1] == pytest.approx(1e-9 * slope, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_simulated_gradient_flow_agrees():
     """A linear Gaussian model, averaged exactly over target and noise given the samples."""
     generator = np.random.default_rng(3)
@@ -93,6 +94,7 @@ def test_simulated_gradient_flow_agrees():
     assert (off < 4 * error[shorter, 1] + 5 * curve.train_error[shorter] / n).all()
 
 
+@pytest.mark.slow
 def test_early_stopping_does_about_as_well_as_the_best_ridge():
     n = np.array([30.0, 120.0, 1000.0])
     stopped, best = optimal_stopping(TWO, TARGET, n), optimal_ridge(TWO, TARGET, n)

@@ -107,6 +107,7 @@ LEVELS = Spectrum([1.0, 0.1, 0.01], [1, 20, 200], tail=0.01)
 TARGET = Target([0.3, 1.0, 0.5], noise_variance=0.2)
 
 
+@pytest.mark.slow
 def test_no_ridge_of_a_fine_grid_is_better_for_random_features():
     generator = np.random.default_rng(0)
     grid = np.concatenate([[0.0], 10.0 ** np.linspace(-14, 5, 600)])

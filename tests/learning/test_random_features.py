@@ -77,6 +77,7 @@ def _random_problem(generator):
     return spectrum, generator.random(levels), n, features, ridge
 
 
+@pytest.mark.slow
 def test_errors_agree_with_their_equations_in_120_digits():
     generator = np.random.default_rng(0)
     for _ in range(60):
@@ -181,6 +182,7 @@ def _trial(generator, scale, power, sizes, noise):
     return noisy @ noisy, bias, first @ second - bias, first @ first, residual @ residual / n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(100, 160, 0.0), (160, 100, 0.0), (100, 50, 0.3), (80, 80, 0.5)])
 def test_simulated_regression_agrees(sizes):
     generator = np.random.default_rng(3)
@@ -221,6 +223,7 @@ def _log_error(point):
     return jnp.log(random_feature_curve(spectrum, TARGET, *point[3:]).test_error)
 
 
+@pytest.mark.slow
 def test_derivatives_of_first_and_second_order():
     with jax.enable_x64(True):
         point = jnp.log(jnp.array([*SPECTRUM.eigenvalues, 50.0, 70.0, 0.05]))

@@ -129,6 +129,7 @@ def test_features_and_samples_approach_their_limits_as_their_inverse():
     assert _decay(gained, many) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), CASES)
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_sufficient_features_keep_the_decay_and_fewer_do_not(a, b, noise):
