@@ -6,14 +6,14 @@ arXiv:2110.03922; for the sphere in high dimension arXiv:2205.14846).
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.errors import DivergentError, PrecisionError
+from kerneltheory.core.errors import PrecisionError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import Array, is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
@@ -25,11 +25,11 @@ from kerneltheory.learning.levels import (
     levels_of,
     lowest_ridge_at,
     map_points,
-    product,
     spread,
     surplus,
     variance_dimension,
 )
+from kerneltheory.learning.risk import errors_from, product, refuse_divergence
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 # Domains whose eigenfunctions of one degree are no harmonics of a sphere.
@@ -37,19 +37,6 @@ FEATURES_OF_PRODUCTS = ("hypercube", "gaussian")
 MOST_PADDING = 512
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
-
-
-class _Errors(NamedTuple):
-    kappa: jax.Array
-    overfitting: jax.Array
-    bias: jax.Array
-    variance_from_sampling: jax.Array
-    variance_from_noise: jax.Array
-    gcv: jax.Array
-    train_error: jax.Array
-    effective_dimension: jax.Array
-    posterior_variance: jax.Array
-    log_marginal_likelihood: jax.Array
 
 
 @float64_policy
@@ -160,26 +147,29 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     check_target(target)
     levels, points, shape = problem(spectrum, n, ridge, target)
     power = jnp.asarray(target.powers(len(spectrum.degrees)), levels.eigenvalues.dtype)
-    _refuse_divergence(spectrum, points)
+    lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, power))
+    refuse_divergence(points[0], levels.rank, points[1] + levels.tail, lost)
     flat = _errors(levels, power, *points)
-    refuse_truncation(spectrum, flat.kappa, points)
-    errors = _Errors(*(shaped(value, shape) for value in flat))
+    refuse_truncation(spectrum, flat["kappa"], points)
+    dim = None if spectrum.domain in FEATURES_OF_PRODUCTS else spectrum.dim
+    labels = {"dim": dim, "method": "deterministic equivalent"}
+    return curve_of(levels, power, points, flat, shape, **labels)
+
+
+def curve_of(
+    levels: Levels, power: Any, points: Any, flat: Any, shape: tuple[int, ...], **labels: Any
+) -> LearningCurve:
+    """The record of the errors at flat points (n, ridge, noise), in the shape asked for."""
     n, ridge, noise = (shaped(value, shape) for value in points)
-    sampling, from_noise = errors.variance_from_sampling, errors.variance_from_noise
     return LearningCurve(
         n=n,
         ridge=ridge,
         noise_variance=noise,
-        test_error=errors.bias + sampling + from_noise,
-        variance=sampling + from_noise,
-        conditional_bias=errors.bias + sampling,
-        leave_one_out=errors.gcv,
         eigenvalues=levels.eigenvalues,
         level_masses=levels.masses,
         power=power,
-        dim=None if spectrum.domain in FEATURES_OF_PRODUCTS else spectrum.dim,
-        method="deterministic equivalent",
-        **errors._asdict(),
+        **{name: shaped(value, shape) for name, value in flat.items()},
+        **labels,
     )
 
 
@@ -229,7 +219,7 @@ def _refuse_ridge(spectrum: Spectrum, levels: Levels, points: tuple[jax.Array, .
     if below.any():
         worst = int(np.flatnonzero(below)[0])
         raise ValueError(
-            f"ridge must be above {lowest[worst]:.6g} at n = {n[worst]:g}, where the smallest "
+            f"ridge must be above {lowest[worst] + 0.0:.6g} at n = {n[worst]:g}, where the least "
             f"eigenvalue of K + ridge I vanishes, got {ridge[worst]:g}"
         )
 
@@ -277,19 +267,6 @@ def refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[jax.Array, .
         )
 
 
-def _refuse_divergence(spectrum: Spectrum, points: tuple[jax.Array, ...]) -> None:
-    if not is_concrete(spectrum, points) or float(spectrum.tail) > 0:
-        return
-    n, ridge = points[:2]
-    eigenvalues, multiplicities = map(np.asarray, (spectrum.eigenvalues, spectrum.multiplicities))
-    rank = multiplicities[eigenvalues > 0].sum()
-    if np.any((np.asarray(n) == rank) & (np.asarray(ridge) == 0)):
-        raise DivergentError(
-            f"n = {rank:g} equals the total multiplicity {rank:g} of the spectrum, and ridge and "
-            "tail are zero: the variance is infinite there; take a ridge > 0 or another n"
-        )
-
-
 def flat_points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
     """Arrays flattened to their common shape, and that shape.
 
@@ -309,7 +286,7 @@ def shaped(flat: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def errors_at(
     levels: Levels, power: jax.Array, kappa: jax.Array, point: tuple[jax.Array, ...]
-) -> _Errors:
+) -> dict[str, jax.Array]:
     """All errors at one point (n, ridge, noise) from its effective ridge."""
     n, ridge, noise = point
     positive = kappa > 0
@@ -318,21 +295,15 @@ def errors_at(
     ridge_term = jnp.where(positive, (ridge + levels.tail) / divisor, left)
     true_ridge_term = jnp.where(positive, ridge / divisor, left)
     excess = variance_dimension(levels, kappa) / (spread(levels, kappa) + ridge_term)
-    own = bias(levels, power, kappa)
-    gcv = own + noise + product(excess, own + noise)
+    errors = errors_from(bias(levels, power, kappa), excess, noise)
     effective = dimension(levels, kappa)
-    return _Errors(
-        kappa=kappa,
-        overfitting=1 + excess,
-        bias=own,
-        variance_from_sampling=product(excess, own),
-        variance_from_noise=product(excess, noise),
-        gcv=gcv,
-        train_error=product(gcv, (true_ridge_term / n) ** 2),
-        effective_dimension=effective,
-        posterior_variance=kappa * effective + levels.tail,
-        log_marginal_likelihood=_log_marginal_likelihood(levels, power, kappa, point),
-    )
+    return errors | {
+        "kappa": kappa,
+        "train_error": product(errors["gcv"], (true_ridge_term / n) ** 2),
+        "effective_dimension": effective,
+        "posterior_variance": kappa * effective + levels.tail,
+        "log_marginal_likelihood": _log_marginal_likelihood(levels, power, kappa, point),
+    }
 
 
 def _log_marginal_likelihood(
@@ -359,7 +330,7 @@ def _log_marginal_likelihood(
 
 
 def _errors_at_point(power: jax.Array) -> Any:
-    def errors(levels: Levels, n: jax.Array, ridge: jax.Array, noise: jax.Array) -> _Errors:
+    def errors(levels: Levels, n: Any, ridge: Any, noise: Any) -> dict[str, jax.Array]:
         return errors_at(levels, power, effective_ridge_at(levels, n, ridge), (n, ridge, noise))
 
     return errors
@@ -376,5 +347,5 @@ def _lowest_ridges(levels: Levels, n: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _errors(levels: Levels, power: jax.Array, *points: jax.Array) -> _Errors:
+def _errors(levels: Levels, power: jax.Array, *points: jax.Array) -> dict[str, jax.Array]:
     return map_points(_errors_at_point(power), levels, *points)

@@ -16,11 +16,13 @@ from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.equivalent import check_target
 from kerneltheory.learning.marchenko_pastur import (
     discriminant_root,
     least_effective_ridge,
     marchenko_pastur_shift,
 )
+from kerneltheory.learning.risk import errors_from, product
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
 
@@ -110,8 +112,9 @@ def high_order_curve(
     _check_arguments(target, alpha, ridge, dim, counting)
     split = _split(kernel, target, order)
     dtype = working_dtype(target, alpha, ridge)
-    shape = np.broadcast_shapes(np.shape(alpha), np.shape(ridge))
-    alpha, ridge = (jnp.broadcast_to(jnp.asarray(x, dtype), shape) for x in (alpha, ridge))
+    given = alpha, ridge, target.noise_variance
+    shape = np.broadcast_shapes(*map(np.shape, given))
+    alpha, ridge, noise = (jnp.broadcast_to(jnp.asarray(x, dtype), shape) for x in given)
     lower = _lower_samples(split, order, dim) if dim and counting == "finite" else 0.0
     samples = alpha - lower
     if is_concrete(samples) and np.any(np.asarray(samples) <= 0):
@@ -120,33 +123,20 @@ def high_order_curve(
             f"{np.min(alpha):.6g}: with fewer samples lower degrees are still being learned"
         )
     zeta = (ridge + split.excess_ridge) / split.scale
-    _refuse_ridge(split, samples, zeta, ridge)
-    noise = jnp.asarray(target.noise_variance, dtype)
-    curve = _curve(split, noise, samples, lower, zeta, ridge)
+    _refuse_ridge(split, samples, zeta, ridge, noise)
+    curve: dict[str, Any] = _curve(split, noise, samples, lower, zeta, ridge)
     finite = f" with the multiplicities at dim {dim}" if counting == "finite" else ""
     levels = max(order, target.highest_degree) + 1
     return LearningCurve(
-        n=None if dim is None else alpha * float(multiplicity(dim, order)),
+        n=None if dim is None else alpha * _as_float(multiplicity(dim, order)),
         ridge=ridge,
+        noise_variance=noise,
         alpha=alpha,
         eigenvalues=jnp.asarray(_relative_eigenvalues(split, order, levels), dtype),
         method=f"limit of order {order}{finite}",
         error="relative error O(1/dim)" if finite else "relative error O(1/dim), 10-30% at dim 30",
-        **curve._asdict(),
+        **curve,
     )
-
-
-class _Errors(NamedTuple):
-    test_error: jax.Array
-    bias: jax.Array
-    variance: jax.Array
-    train_error: jax.Array
-    kappa: jax.Array
-    overfitting: jax.Array
-    variance_from_sampling: jax.Array
-    variance_from_noise: jax.Array
-    conditional_bias: jax.Array
-    gcv: jax.Array
 
 
 def _curve(
@@ -156,11 +146,14 @@ def _curve(
     lower: float,
     zeta: jax.Array,
     ridge: jax.Array,
-) -> _Errors:
+) -> dict[str, jax.Array]:
     """The errors from alpha - N_<r/N_r, N_<r/N_r and zeta; no sum cancels."""
     tau = jnp.asarray(marchenko_pastur_shift(samples, zeta))
     root = discriminant_root(samples, zeta)
-    learned, unlearned = 1 / (1 + tau), tau / (1 + tau)
+    learned = 1 / (1 + tau)
+    unlearned = jnp.where(
+        tau > 1, 1 / (1 + 1 / jnp.maximum(tau, 1)), tau / (1 + jnp.minimum(tau, 1))
+    )
     excess = learned / root + lower / (learned * root)
     bias = unlearned**2 * split.own_power + split.lost_power
     # delta/(n kappa) n/N_r; without any ridge, and more samples than features, its limit.
@@ -169,27 +162,18 @@ def _curve(
     true_ridge_term = jnp.where(
         positive, ridge / (split.scale * jnp.where(positive, tau, 1)), no_ridge
     )
-    gcv = (1 + excess) * (bias + noise)
-    return _Errors(
-        test_error=bias + excess * (bias + noise),
-        bias=bias,
-        variance=excess * (bias + noise),
-        train_error=(true_ridge_term / (samples + lower)) ** 2 * gcv,
-        kappa=tau,
-        overfitting=1 + excess,
-        variance_from_sampling=excess * bias,
-        variance_from_noise=excess * noise,
-        conditional_bias=(1 + excess) * bias,
-        gcv=gcv,
-    )
+    errors = errors_from(bias, excess, noise)
+    share = (true_ridge_term / (samples + lower)) ** 2
+    return errors | {"train_error": product(errors["gcv"], share), "kappa": tau}
 
 
-def _refuse_ridge(split: _Split, samples: Any, zeta: Any, ridge: Any) -> None:
+def _refuse_ridge(split: _Split, samples: Any, zeta: Any, ridge: Any, noise: Any) -> None:
     """Refuse a ridge at which the test error is infinite, or below which it has no meaning."""
-    if not is_concrete(samples, zeta):
+    if not is_concrete(samples, zeta, noise, split.lost_power):
         return
     samples, zeta, ridge = (np.asarray(value) for value in (samples, zeta, ridge))
-    if np.any((samples == 1) & (zeta == 0)):
+    magnified = np.asarray(noise + split.lost_power)
+    if np.any((samples == 1) & (zeta == 0) & (magnified > 0)):
         raise DivergentError(
             "at alpha = 1, the peak, the variance is infinite without ridge and without higher "
             "degrees in the kernel; take a ridge > 0 or another alpha"
@@ -248,6 +232,14 @@ def _split(kernel: DotProductKernel, target: Target, order: int) -> _Split:
     )
 
 
+def _as_float(count: int) -> float:
+    """A count as a float; infinity where floats do not hold it."""
+    try:
+        return float(count)
+    except OverflowError:
+        return np.inf
+
+
 def _lower_samples(split: _Split, order: int, dim: int) -> float:
     """N_<r/N_r."""
     counts = (multiplicity(dim, k) for k in np.flatnonzero(split.learned).tolist())
@@ -262,12 +254,13 @@ def _relative_eigenvalues(split: _Split, order: int, levels: int) -> np.ndarray:
 
 
 def _check_arguments(target: Any, alpha: Any, ridge: Any, dim: Any, counting: Any) -> None:
-    if not isinstance(target, Target):
-        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+    check_target(target)
     positive("alpha", alpha)
     if is_concrete(ridge):
         check.finite("ridge", ridge)
     check.broadcastable(alpha=alpha, ridge=ridge)
+    if np.ndim(target.noise_variance):
+        check.broadcastable(alpha=alpha, ridge=ridge, noise_variance=target.noise_variance)
     if dim is not None:
         check.integer("dim", dim, minimum=2)
     if counting not in ("limit", "finite"):

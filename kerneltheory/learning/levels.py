@@ -130,11 +130,6 @@ def bias_slope(levels: Levels, power: jax.Array, kappa: jax.Array) -> jax.Array:
     return 2 * jnp.sum(learned(levels, kappa) * unlearned(levels, kappa) ** 2 * power)
 
 
-def product(infinite: jax.Array, factor: jax.Array) -> jax.Array:
-    """The product, which is zero for a vanishing factor also where the other one diverges."""
-    return jnp.where(factor > 0, infinite * factor, 0)
-
-
 def _newton(levels: Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
     r"""The largest root of G = kappa (n - sum N q) - ridge - tail, from the right.
 
@@ -206,7 +201,16 @@ def lowest_effective_ridge_at(levels: Levels, n: jax.Array) -> jax.Array:
     ratios = levels.masses * (levels.eigenvalues / largest)
     high = 0.5 * (jnp.log(jnp.sum(ratios)) + jnp.log(largest) - jnp.log(within))
     low = jnp.log(smallest) + jnp.log(jnp.sqrt(levels.rank / within) - 1)
-    root = bisected(lambda kappa: within - variance_dimension(levels, kappa), low, high)
+
+    def missing(kappa: jax.Array) -> jax.Array:
+        return within - variance_dimension(levels, kappa)
+
+    root = jax.lax.custom_root(
+        missing,
+        jnp.zeros_like(within),
+        lambda _, __: bisected(missing, low, high),
+        lambda linear, value: value / linear(jnp.ones_like(value)),
+    )
     return jnp.where(unique, root, 0)
 
 
@@ -216,8 +220,7 @@ def lowest_ridge_at(levels: Levels, n: jax.Array) -> jax.Array:
     return -kappa * spread(levels, kappa) - levels.tail
 
 
-def map_points(function: Any, levels: Levels, *points: jax.Array, width: int = 1) -> Any:
-    """Apply a function of one point, which holds `width` arrays of levels, a block at a time."""
-    count = points[0].size
-    batch = max(1, min(count, BLOCK_ENTRIES // (width * levels.eigenvalues.size)))
+def map_points(function: Any, levels: Levels, *points: jax.Array) -> Any:
+    """Apply a function of the levels and one point to flat arrays of points, in blocks."""
+    batch = max(1, min(points[0].size, BLOCK_ENTRIES // levels.eigenvalues.size))
     return jax.lax.map(lambda point: function(levels, *point), points, batch_size=batch)

@@ -128,8 +128,9 @@ def discriminant_root(alpha: jax.Array, zeta: jax.Array) -> jax.Array:
     As a product of the distances from the edges it has no cancellation for a negative zeta either.
     NaN for a zeta that is too negative.
     """
-    product = (zeta + lower_edge(alpha)) * (zeta + _upper_edge(alpha))
-    return jnp.sqrt(jnp.where(zeta >= _least(alpha), product, jnp.nan))
+    # Two roots, since the product of the distances may overflow.
+    lower = jnp.where(zeta >= _least(alpha), zeta + lower_edge(alpha), jnp.nan)
+    return jnp.sqrt(lower) * jnp.sqrt(zeta + _upper_edge(alpha))
 
 
 def _least(alpha: jax.Array) -> jax.Array:

@@ -13,12 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.equivalent import check_target, curve_of, errors_at, flat_points
 from kerneltheory.learning.high_order import DotProductKernel, limit_masses
+from kerneltheory.learning.levels import Levels, map_points, spread, variance_dimension
 from kerneltheory.learning.marchenko_pastur import marchenko_pastur_shift
+from kerneltheory.learning.risk import refuse_divergence
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
 
@@ -93,47 +95,49 @@ def multiscale_curve(
         array([1.73, 0.76, 0.25])
     """
     dim = check.integer("dim", dim, minimum=3)
-    if not isinstance(target, Target):
-        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+    check_target(target)
     positive("n", n)
     if is_concrete(ridge):
         check.nonnegative("ridge", ridge)
+    noise = target.noise_variance
     check.broadcastable(n=n, ridge=ridge)
-    last = max(_last_degree(dim, n, max_order), target.highest_degree)
+    if np.ndim(noise):
+        check.broadcastable(n=n, ridge=ridge, noise_variance=noise)
+    last = _last_degree(dim, n, max_order, target.highest_degree)
     dtype = working_dtype(target, n, ridge)
     degrees = _degrees(kernel, dim, last, dtype)
-    shape = np.broadcast_shapes(np.shape(n), np.shape(ridge))
-    n, ridge = (jnp.broadcast_to(jnp.asarray(value, dtype), shape) for value in (n, ridge))
-    _refuse_divergence(degrees, n, ridge)
+    columns = degrees.eigenvalues, degrees.counts, degrees.masses, degrees.excess[-1]
+    levels = Levels(*(jnp.asarray(column, dtype) for column in columns))
+    points, shape = flat_points(n, ridge, noise, dtype=dtype)
     power = jnp.asarray(target.powers(last + 1), dtype)
+    lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, power))
+    refuse_divergence(points[0], levels.rank, points[1] + levels.tail, lost)
     held = np.flatnonzero(degrees.masses)
     orders = _Degrees(*(column[held] for column in degrees))
-    noise = jnp.asarray(target.noise_variance, dtype)
-    errors = _errors(degrees, orders, power, noise, n, ridge)
-    return LearningCurve(
-        n=n,
-        ridge=ridge,
-        eigenvalues=jnp.asarray(degrees.eigenvalues),
-        method=f"limits of the orders {', '.join(map(str, held.tolist()))} at dim {dim}, joined",
-        error=ERROR,
-        **errors,
-    )
+    flat = _errors(levels, degrees, orders, power, *points)
+    found = f"0 to {last}" if len(held) == last + 1 else ", ".join(map(str, held.tolist()))
+    method = f"limits of the orders {found} at dim {dim}, joined"
+    return curve_of(levels, power, points, flat, shape, method=method, error=ERROR)
 
 
-def _last_degree(dim: int, n: Any, max_order: int | None) -> int:
+def _last_degree(dim: int, n: Any, max_order: int | None, target_degree: int) -> int:
     if max_order is not None:
-        return check.integer("max_order", max_order, minimum=0)
+        max_order = check.integer("max_order", max_order, minimum=0)
     if not is_concrete(n):
-        raise TypeError("max_order must be given where n is traced by jax, got None")
+        if max_order is None:
+            raise TypeError("max_order must be given where n is traced by jax, got None")
+        return max(max_order, target_degree)
     largest = float(np.max(np.asarray(n)))
-    for order in range(HIGHEST_ORDER + 1):
-        if multiplicity(dim, order) > largest:
-            return order + MORE_DEGREES
-    raise ValueError(
-        f"n must be less than N(dim, {HIGHEST_ORDER}) = {multiplicity(dim, HIGHEST_ORDER):.3g} at "
-        f"dim {dim}, got {largest:g}: so many samples are no moderate power of the dimension; use "
-        "learning_curve"
-    )
+    orders = range(HIGHEST_ORDER + 1 if max_order is None else max_order + 1)
+    beyond = next((k for k in orders if multiplicity(dim, k) > largest), None)
+    if beyond is None:
+        highest = orders[-1]
+        raise ValueError(
+            f"n must be less than N(dim, {highest}) = {multiplicity(dim, highest):.3g}, the number "
+            f"of harmonics of the highest order at dim {dim}, got {largest:g}; "
+            + ("ask for a higher max_order" if max_order is not None else "use learning_curve")
+        )
+    return max(beyond + MORE_DEGREES if max_order is None else max_order, target_degree)
 
 
 def _degrees(kernel: DotProductKernel, dim: int, last: int, dtype: Any) -> _Degrees:
@@ -144,17 +148,6 @@ def _degrees(kernel: DotProductKernel, dim: int, last: int, dtype: Any) -> _Degr
     excess = left_out + np.append(np.cumsum(masses[:0:-1])[::-1], 0.0)
     columns = masses, counts, eigenvalues, np.cumsum(counts) - counts, excess
     return _Degrees(*(np.asarray(column, dtype) for column in columns))
-
-
-def _refuse_divergence(degrees: _Degrees, n: Any, ridge: Any) -> None:
-    if not is_concrete(n, ridge) or float(degrees.excess[-1]) > 0:
-        return
-    rank = float(degrees.counts.sum())
-    if np.any((np.asarray(n) == rank) & (np.asarray(ridge) == 0)):
-        raise DivergentError(
-            f"n = {rank:g} equals the number {rank:g} of harmonics of the kernel, and the ridge is "
-            "zero: the variance is infinite there; take a ridge > 0 or another n"
-        )
 
 
 def _effective_ridge(orders: _Degrees, left_out: Any, n: jax.Array, ridge: jax.Array) -> jax.Array:
@@ -170,49 +163,18 @@ def _effective_ridge(orders: _Degrees, left_out: Any, n: jax.Array, ridge: jax.A
     return jnp.minimum(least, jnp.where(surplus > 0, above, jnp.inf))
 
 
-def _learned(degrees: _Degrees, kappa: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Learnability q of every degree and 1 - q, shape of kappa + (degrees,)."""
-    total = degrees.eigenvalues + kappa[..., None]
-    divisor = jnp.where(total > 0, total, 1)
-    unlearned = jnp.where(total > 0, kappa[..., None] / divisor, 1)
-    return degrees.eigenvalues / divisor, unlearned
-
-
 @jax.jit
 def _errors(
-    degrees: _Degrees,
-    orders: _Degrees,
-    power: jax.Array,
-    noise: jax.Array,
-    n: jax.Array,
-    ridge: jax.Array,
+    levels: Levels, degrees: _Degrees, orders: _Degrees, power: jax.Array, *points: jax.Array
 ) -> dict[str, Any]:
     """The fields of the curve; `orders` are the degrees that the kernel has."""
-    total_ridge = ridge + degrees.excess[-1]
-    kappa = _effective_ridge(orders, degrees.excess[-1], n, ridge)
-    learned, unlearned = _learned(degrees, kappa)
-    # The equation is convex: from above its root Newton's method stays above.
-    spread = jnp.sum(degrees.counts * learned * unlearned, axis=-1)
-    slope = n - jnp.sum(degrees.counts * learned**2, axis=-1)
-    kappa = (kappa * spread + total_ridge) / slope
-    learned, unlearned = _learned(degrees, kappa)
-    positive = kappa > 0
-    divisor = jnp.where(positive, kappa, 1)
-    surplus = n - degrees.counts.sum()
-    counted = jnp.sum(degrees.counts * learned**2, axis=-1)
-    spread = jnp.sum(degrees.counts * learned * unlearned, axis=-1)
-    excess = counted / (spread + jnp.where(positive, total_ridge / divisor, surplus))
-    bias = jnp.sum(unlearned**2 * power, axis=-1)
-    gcv = (1 + excess) * (bias + noise)
-    return {
-        "test_error": bias + excess * (bias + noise),
-        "bias": bias,
-        "variance": excess * (bias + noise),
-        "train_error": (jnp.where(positive, ridge / divisor, surplus) / n) ** 2 * gcv,
-        "kappa": kappa,
-        "overfitting": 1 + excess,
-        "variance_from_sampling": excess * bias,
-        "variance_from_noise": excess * noise,
-        "conditional_bias": (1 + excess) * bias,
-        "gcv": gcv,
-    }
+
+    def errors(levels: Levels, n: Any, ridge: Any, noise: Any) -> dict[str, jax.Array]:
+        above = _effective_ridge(orders, degrees.excess[-1], n, ridge)
+        # The equation is convex: from above its root Newton's method stays above.
+        width = spread(levels, above)
+        slope = n - variance_dimension(levels, above)
+        kappa = (above * width + ridge + levels.tail) / slope
+        return errors_at(levels, power, kappa, (n, ridge, noise))
+
+    return map_points(errors, levels, *points)

@@ -30,11 +30,13 @@ from kerneltheory.learning.levels import (
     Levels,
     bias,
     effective_ridge_at,
+    learned,
     levels_of,
     lowest_effective_ridge_at,
     map_points,
     spread,
     surplus,
+    variance_dimension,
 )
 from kerneltheory.learning.random_features import (
     feature_errors_at,
@@ -122,7 +124,9 @@ def _of_kernel(levels: Levels, power: jax.Array, *points: jax.Array) -> jax.Arra
         def error(logarithm: jax.Array) -> jax.Array:
             kappa = jnp.exp(logarithm)
             width = surplus(levels, kappa, n) + spread(levels, kappa)
-            risk = (bias(levels, power, kappa) + noise) / width
+            excess = variance_dimension(levels, kappa) / width
+            own = bias(levels, power, kappa)
+            risk = _risk(levels, power, kappa, own, excess * (own + noise))
             return jnp.where(width > 0, risk, jnp.inf)
 
         # The error is infinite at the most negative ridge.
@@ -144,7 +148,8 @@ def _of_features(levels: Levels, power: jax.Array, *points: jax.Array) -> jax.Ar
             gaps = gaps_at(levels, gamma, n, features)
             errors = feature_errors_at(levels, power, gamma, gaps, n, noise)
             # At n = p the gaps at the lower bound are lost to rounding; the error is infinite.
-            return jnp.where(errors.overfitting > 0, errors.gcv, jnp.inf)
+            risk = _risk(levels, power, gamma, errors["bias"], errors["variance"])
+            return jnp.where(errors["overfitting"] > 0, risk, jnp.inf)
 
         edge = effective_ridge_at(levels, jnp.minimum(n, features), jnp.zeros_like(n))
         low = jnp.where(edge > 0, edge, _far_below(levels, power, n, noise))
@@ -156,6 +161,24 @@ def _of_features(levels: Levels, power: jax.Array, *points: jax.Array) -> jax.Ar
         return jnp.where(logarithm > bounds[0], jnp.maximum(ridge, 0), 0)
 
     return map_points(ridge, levels, *points)
+
+
+def _risk(
+    levels: Levels, power: jax.Array, kappa: jax.Array, own: jax.Array, variance: jax.Array
+) -> jax.Array:
+    """The logarithm of T over the power, precise where little is left of it, or hardly any gained.
+
+    T less the power is the variance less sum F^2 q (2 - q), which the power does not drown.
+    """
+    total = jnp.sum(power)
+    total = jnp.where(total > 0, total, 1)
+    share = learned(levels, kappa)
+    gained = (variance - jnp.sum(power * share * (2 - share))) / total
+    left = (own + variance) / total
+    small = left < 0.5
+    return jnp.where(
+        small, jnp.log(jnp.where(small, left, 1)), jnp.log1p(jnp.where(small, 0, gained))
+    )
 
 
 def _far_below(levels: Levels, power: jax.Array, n: jax.Array, noise: jax.Array) -> jax.Array:

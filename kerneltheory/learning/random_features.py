@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.errors import DivergentError
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import (
     check_spectrum,
     check_target,
+    curve_of,
     flat_points,
     refuse_truncation,
     shaped,
@@ -30,16 +30,17 @@ from kerneltheory.learning.equivalent import (
 from kerneltheory.learning.levels import (
     MAX_STEPS,
     Levels,
+    bias,
     dimension,
     learned,
     levels_of,
     map_points,
-    product,
     spread,
     surplus,
     unlearned,
     variance_dimension,
 )
+from kerneltheory.learning.risk import errors_from, product, refuse_divergence
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 ERROR = "relative order of 1/n + 1/p for Gaussian features"
@@ -57,20 +58,6 @@ class Gaps(NamedTuple):
         """s/(b + s): 0 with infinitely many features, 1 at their fewest."""
         total = self.features + self.slope
         return jnp.where(total > 0, self.slope / jnp.where(total > 0, total, 1), 0)
-
-
-class FeatureErrors(NamedTuple):
-    """The errors at one point, as the fields of a learning curve name them."""
-
-    kappa: jax.Array
-    overfitting: jax.Array
-    bias: jax.Array
-    variance_from_features: jax.Array
-    variance_from_sampling: jax.Array
-    variance_from_noise: jax.Array
-    gcv: jax.Array
-    train_error: jax.Array
-    effective_dimension: jax.Array
 
 
 @float64_policy
@@ -131,11 +118,20 @@ def random_feature_curve(
     dtype = working_dtype(spectrum, n, features, ridge, target)
     levels = levels_of(spectrum, dtype)
     points, shape = flat_points(n, features, ridge, target.noise_variance, dtype=dtype)
-    _refuse_divergence(spectrum, points)
     power = jnp.asarray(target.powers(len(spectrum.degrees)), dtype)
+    _refuse_divergence(levels, power, points)
     flat = _errors(levels, power, *points)
-    refuse_truncation(spectrum, flat.kappa, (points[0], points[2]))
-    return _curve(levels, power, points, flat, shape)
+    refuse_truncation(spectrum, flat["kappa"], (points[0], points[2]))
+    return curve_of(
+        levels,
+        power,
+        (points[0], points[2], points[3]),
+        flat,
+        shape,
+        features=shaped(points[1], shape),
+        method="deterministic equivalent of random features",
+        error=ERROR,
+    )
 
 
 def _check_points(n: Any, features: Any, ridge: Any, noise: Any) -> None:
@@ -148,43 +144,13 @@ def _check_points(n: Any, features: Any, ridge: Any, noise: Any) -> None:
         check.broadcastable(n=n, features=features, ridge=ridge, noise_variance=noise)
 
 
-def _refuse_divergence(spectrum: Spectrum, points: tuple[jax.Array, ...]) -> None:
-    if not is_concrete(spectrum, points):
-        return
-    n, features, ridge = map(np.asarray, points[:3])
-    counts = np.asarray(spectrum.multiplicities)[np.asarray(spectrum.eigenvalues) > 0]
-    total = np.inf if float(spectrum.tail) > 0 else counts.sum()
-    found = np.flatnonzero((n == np.minimum(features, total)) & (ridge == 0))
-    if found.size:
-        raise DivergentError(
-            f"n = {n[found[0]]:g} equals the rank of the kernel of {features[found[0]]:g} features "
-            "and the ridge is zero: the variance is infinite there; take a ridge > 0 or another n"
-        )
-
-
-def _curve(
-    levels: Levels, power: Any, points: Any, flat: FeatureErrors, shape: tuple[int, ...]
-) -> LearningCurve:
-    errors = FeatureErrors(*(shaped(value, shape) for value in flat))
-    n, features, ridge, noise = (shaped(value, shape) for value in points)
-    given_features = errors.variance_from_features + errors.variance_from_sampling
-    variance = given_features + errors.variance_from_noise
-    return LearningCurve(
-        n=n,
-        features=features,
-        ridge=ridge,
-        noise_variance=noise,
-        test_error=errors.bias + variance,
-        variance=variance,
-        conditional_bias=errors.bias + given_features,
-        leave_one_out=errors.gcv,
-        eigenvalues=levels.eigenvalues,
-        level_masses=levels.masses,
-        power=power,
-        method="deterministic equivalent of random features",
-        error=ERROR,
-        **errors._asdict(),
-    )
+def _refuse_divergence(levels: Levels, power: jax.Array, points: tuple[jax.Array, ...]) -> None:
+    n, features, ridge, noise = points
+    total = jnp.where(levels.tail > 0, jnp.inf, levels.rank)
+    # Fewer features than modes do not fit the target either.
+    unfitted = (levels.eigenvalues == 0) | (features[:, None] < total)
+    lost = noise + jnp.sum(jnp.where(unfitted, power, 0), axis=1)
+    refuse_divergence(n, jnp.minimum(features, total), ridge, lost)
 
 
 def gaps_at(levels: Levels, gamma: jax.Array, n: jax.Array, features: jax.Array) -> Gaps:
@@ -262,17 +228,19 @@ def _gaps_of_root(levels: Levels, gamma: jax.Array, n: Any, features: Any, ridge
     Neither is rounded against n: without ridge the smaller one is 0 and the other one |n - p|.
     """
     direct = gaps_at(levels, gamma, n, features)
-    product = ridge * (features / jnp.where(gamma > 0, gamma, 1))
-    difference = jnp.abs(features - n)
-    total = jnp.sqrt(difference**2 + 4 * product) + difference
-    small = 2 * product / jnp.where(total > 0, total, 1)
+    # In units of the larger one of n and p, whose square may overflow.
+    unit = jnp.maximum(n, features)
+    area = ridge / jnp.where(gamma > 0, gamma, 1) * (features / unit) / unit
+    difference = jnp.abs(features - n) / unit
+    total = jnp.sqrt(difference**2 + 4 * area) + difference
+    small = 2 * unit * area / jnp.where(total > 0, total, 1)
     small = jnp.where(gamma > 0, small, jnp.minimum(direct.samples, direct.features))
     return _gaps(small, n, features, direct.slope)
 
 
 def feature_errors_at(
     levels: Levels, power: jax.Array, gamma: jax.Array, gaps: Gaps, n: jax.Array, noise: jax.Array
-) -> FeatureErrors:
+) -> dict[str, jax.Array]:
     """All errors at one point, from gamma and the gaps there."""
     share, other = gaps.share, 1 - gaps.share
     counted = dimension(levels, gamma)
@@ -280,25 +248,23 @@ def feature_errors_at(
     fitted = variance_dimension(levels, gamma) * other + (counted + tail) * share
     excess = fitted / (gaps.samples + gaps.features * share)
     left = unlearned(levels, gamma)
-    bias = jnp.sum(left**2 * power)
+    own = bias(levels, power, gamma)
     from_features = share * jnp.sum(learned(levels, gamma) * left * power)
-    from_sampling, from_noise = product(excess, bias + from_features), product(excess, noise)
-    gcv = bias + from_features + noise + from_sampling + from_noise
-    return FeatureErrors(
-        kappa=gamma,
-        overfitting=1 + excess,
-        bias=bias,
-        variance_from_features=from_features,
-        variance_from_sampling=from_sampling,
-        variance_from_noise=from_noise,
-        gcv=gcv,
-        train_error=product(gcv, (gaps.samples / n) ** 2),
-        effective_dimension=counted,
-    )
+    errors = errors_from(own + from_features, excess, noise)
+    return errors | {
+        "kappa": gamma,
+        "bias": own,
+        "variance": from_features + errors["variance"],
+        "variance_from_features": from_features,
+        "train_error": product(errors["gcv"], (gaps.samples / n) ** 2),
+        "effective_dimension": counted,
+    }
 
 
 def _errors_at_point(power: jax.Array) -> Any:
-    def errors(levels: Levels, n: Any, features: Any, ridge: Any, noise: Any) -> FeatureErrors:
+    def errors(
+        levels: Levels, n: Any, features: Any, ridge: Any, noise: Any
+    ) -> dict[str, jax.Array]:
         gamma = mean_ridge_at(levels, n, features, ridge)
         gaps = _gaps_of_root(levels, gamma, n, features, ridge)
         return feature_errors_at(levels, power, gamma, gaps, n, noise)
@@ -307,5 +273,5 @@ def _errors_at_point(power: jax.Array) -> Any:
 
 
 @jax.jit
-def _errors(levels: Levels, power: jax.Array, *points: jax.Array) -> FeatureErrors:
+def _errors(levels: Levels, power: jax.Array, *points: jax.Array) -> dict[str, jax.Array]:
     return map_points(_errors_at_point(power), levels, *points)

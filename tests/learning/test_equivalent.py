@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerneltheory.core.errors import DivergentError
-from kerneltheory.learning.equivalent import effective_ridge, learning_curve
+from kerneltheory.learning.equivalent import effective_ridge, learning_curve, lowest_ridge
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 EPS = np.finfo(float).eps
@@ -350,7 +350,7 @@ def test_many_levels_and_points_fit_into_memory():
 
 
 def test_infinite_variance_is_refused():
-    with pytest.raises(DivergentError, match="n = 221 equals the total multiplicity 221"):
+    with pytest.raises(DivergentError, match="n = 221 equals the rank of the kernel 221"):
         learning_curve(SPECTRUM, TARGET, [100, 221], 0.0)
     assert effective_ridge(SPECTRUM, RANK, 0.0) == 0
     with jax.enable_x64(True):
@@ -378,3 +378,20 @@ def test_bad_arguments_are_named(changes, error, message):
     arguments = {"spectrum": SPECTRUM, "target": TARGET, "n": 10, "ridge": 0.1} | changes
     with pytest.raises(error, match=message):
         learning_curve(**arguments)
+
+
+def test_the_slope_of_the_lowest_ridge_is_the_effective_ridge_there():
+    # The envelope theorem: at the edge d(kappa (n - sum N q))/d kappa = 0.
+    with jax.enable_x64(True):
+        spectrum = Spectrum([1.0, 0.01], [10, 100])
+        slope = jax.grad(lambda n: lowest_ridge(spectrum, n))(20.0)
+        step = (lowest_ridge(spectrum, 20.001) - lowest_ridge(spectrum, 19.999)) / 0.002
+        assert slope == pytest.approx(float(step), rel=1e-6)
+
+
+def test_without_noise_the_peak_is_finite():
+    spectrum, target = Spectrum([1.0, 0.5], [1, 10]), Target([1.0, 0.1])
+    errors = learning_curve(spectrum, target, np.arange(9, 14), 0.0).test_error
+    np.testing.assert_array_equal(errors[2:], 0)
+    near = learning_curve(spectrum, target, 11, [1e-20, 1e-30]).test_error
+    assert (near < [1e-8, 1e-13]).all()

@@ -216,3 +216,16 @@ def test_bad_arguments_are_named(changes, error, message):
     } | changes
     with pytest.raises(error, match=message):
         high_order_curve(**arguments)
+
+
+def test_a_huge_ridge_learns_nothing():
+    curve = high_order_curve(Series([0.0, 1.0, 1.0]), Target({2: 1.0}), 2, 0.5, 1e300)
+    assert curve.test_error == pytest.approx(1.0, rel=1e-15)
+
+
+def test_noise_broadcasts():
+    kernel, noise = Series([0.0, 1.0, 1.0]), np.array([0.1, 0.2])[:, None]
+    many = high_order_curve(kernel, Target({2: 1.0}, noise), 2, [0.5, 2.0, 3.0], 0.1)
+    assert many.test_error.shape == many.bias.shape == many.noise_variance.shape == (2, 3)
+    one = high_order_curve(kernel, Target({2: 1.0}, 0.2), 2, 2.0, 0.1)
+    assert many.test_error[1, 1] == one.test_error

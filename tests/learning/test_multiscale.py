@@ -122,7 +122,7 @@ def test_finitely_many_harmonics():
     assert curve.kappa[1] == 0
     assert curve.test_error[1] == pytest.approx(0.2 * rank / (600 - rank), rel=1e-13)
     assert curve.train_error[1] == pytest.approx(0.2 * (600 - rank) / 600, rel=1e-13)
-    with pytest.raises(DivergentError, match="the number 494 of harmonics"):
+    with pytest.raises(DivergentError, match="rank of the kernel 494"):
         multiscale_curve(kernel, TARGET, 30, rank, 0.0)
 
 
@@ -168,3 +168,8 @@ def test_bad_arguments_are_named(changes, error, message):
     given = {"kernel": KERNELS["relu"], "target": TARGET, "dim": 30, "n": 100, "ridge": 0.1}
     with pytest.raises(error, match=message):
         multiscale_curve(**(given | changes))
+
+
+def test_orders_that_samples_learn_are_not_left_out():
+    with pytest.raises(ValueError, match="higher max_order"):
+        multiscale_curve(KERNELS["exponential"], Target({1: 1.0}), 30, 1e9, 0.1, max_order=2)

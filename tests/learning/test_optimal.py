@@ -163,3 +163,11 @@ def test_derivatives_are_those_of_the_minimum(features):
 def test_bad_arguments_are_named(changes, error, message):
     with pytest.raises(error, match=message):
         optimal_ridge(**({"spectrum": LEVELS, "target": TARGET, "n": 10} | changes))
+
+
+@pytest.mark.parametrize("noise", [1e3, 1e8, 1e12])
+@pytest.mark.parametrize("features", [None, 1e9])
+def test_large_noise_does_not_drown_the_optimum(noise, features):
+    level = Spectrum([1.0], [100])
+    best = optimal_ridge(level, Target([1.0], noise), [1.0, 50.0, 1000.0], features).ridge
+    np.testing.assert_allclose(best, 100 * noise, rtol=1e-6)

@@ -287,7 +287,7 @@ def test_records_name_the_axis_of_features():
 
 def test_infinite_variance_is_refused():
     for n, features in ((30, 30), (RANK, 1000)):
-        with pytest.raises(DivergentError, match=f"n = {n} equals the rank of the kernel of"):
+        with pytest.raises(DivergentError, match=f"n = {n} equals the rank of the kernel"):
             random_feature_curve(SPECTRUM, TARGET, [7, n], features, 0.0)
         with jax.enable_x64(True):
             curve = jax.jit(random_feature_curve)(SPECTRUM, TARGET, float(n), features, 0.0)
@@ -342,3 +342,17 @@ def test_overfitting_of_power_laws_is_their_exponent_plus_that_of_features():
     curve = random_feature_curve(spectrum, target, 100, 200, 0.0)
     # The sum of q (1 - q) is n/a with a correction of relative order 1/n.
     assert curve.overfitting == pytest.approx(3, rel=2 / 100)
+
+
+def test_any_number_of_features_is_a_float():
+    spectrum, target = Spectrum([1.0, 0.01], [10, 100], tail=0.1), Target([1.0, 1.0], 0.1)
+    n = np.array([1.0, 50.0, 1e4])
+    many = random_feature_curve(spectrum, target, n, 1e300, 0.1)
+    kernel = learning_curve(spectrum, target, n, 0.1)
+    np.testing.assert_allclose(many.test_error, kernel.test_error, rtol=1e-12)
+    np.testing.assert_allclose(many.train_error, kernel.train_error, rtol=1e-12)
+
+
+def test_without_noise_as_many_samples_as_modes_learn_all():
+    curve = random_feature_curve(Spectrum([1.0], [100]), Target([1.0]), 100.0, 200.0, 0.0)
+    assert curve.test_error == 0
