@@ -91,11 +91,8 @@ if TYPE_CHECKING:
     from kerneltheory.learning.optimal import optimal_ridge
     from kerneltheory.learning.peaks import Peaks, peaks
     from kerneltheory.learning.random_features import random_feature_curve
-    from kerneltheory.learning.scaling_laws import (
-        ScalingExponents,
-        capacity_exponent,
-        scaling_exponents,
-    )
+    from kerneltheory.learning.scaling_fits import capacity_exponent, scaling_exponents
+    from kerneltheory.learning.scaling_laws import ScalingExponents
     from kerneltheory.learning.subsets import subset_learning_curve
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.decomposition import decompose, decompose_zonal
@@ -286,11 +283,11 @@ _NAMES_OF = {
         "peaks",
     ),
     "learning.random_features": ("random_feature_curve",),
-    "learning.scaling_laws": (
-        "ScalingExponents",
+    "learning.scaling_fits": (
         "capacity_exponent",
         "scaling_exponents",
     ),
+    "learning.scaling_laws": ("ScalingExponents",),
     "learning.subsets": ("subset_learning_curve",),
     "regression.ridge": ("KernelRidge",),
     "spectra.decomposition": (

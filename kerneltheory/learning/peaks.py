@@ -4,43 +4,44 @@ At a fixed ridge the number of samples is explicit in the effective ridge,
 :math:`n = \sum N q + \zeta/\kappa` with :math:`\zeta = \delta + \mathrm{tail}`, and so is the risk
 
 .. math:: T + \sigma^2 = \frac{n (B + \sigma^2)}{D}, \quad D = \sum N q (1-q) + \zeta/\kappa,
-    \qquad \frac{d \ln (T + \sigma^2)}{d \ln \kappa} = 1 - \frac{D}{n}
+    \qquad \frac{d \ln (T + \sigma^2)}{d \ln \kappa} = \frac1n \sum N q^2
         + \frac{2 \sum q (1-q)^2 F^2}{B + \sigma^2} - \frac{2 \sum N q^2 (1-q)}{D}.
 
 In :math:`\ln \kappa` nothing is narrower than about one, however sharp a peak is in n: a scan of
-its sign finds every peak.
+its sign finds every peak. All is computed from :math:`\ln \lambda - \ln \kappa` and
+:math:`\ln N`, so that levels whose numbers leave the range of floats have their peaks too.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
+from kerneltheory.core.errors import PrecisionError
+from kerneltheory.core.figures import COLORS
 from kerneltheory.core.precision import float64_policy
-from kerneltheory.core.records import Array, ArrayRecord, array_record, static
+from kerneltheory.core.records import Array, ArrayRecord, array_record, is_concrete, static
 from kerneltheory.learning.equivalent import (
     MAX_TRUNCATION,
     check_spectrum,
     check_target,
-    problem,
     truncation_share,
 )
-from kerneltheory.learning.levels import (
-    Levels,
-    bias,
-    bias_slope,
-    bisected,
-    decay,
-    dimension,
-    learned,
-    spread,
-)
+from kerneltheory.learning.levels import HALVINGS, refuse_negative
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+
 STEPS_PER_E_FOLD = 20
+BATCH = 256
+# Beyond so many samples, and above so large an effective ridge, floats overflow.
+MOST_SAMPLES = 1e300
+LARGEST_LOG = 709.0
 
 
 @array_record
@@ -49,7 +50,7 @@ class Peaks(ArrayRecord):
 
     Args:
         levels: of each peak the level that is being learned, the one with the largest part in
-            $\sum_k N_k q_k^2$: the degree, on the sphere.
+            $\sum_k N_k q_k^2$: the degree, on the sphere. Of a peak at $\kappa = 0$ the last one.
         n: number of samples at the peak.
         test_error: its height; infinite where ridge and tail vanish.
         valley: the lowest test error between the peak before, or the start, and this one.
@@ -84,22 +85,74 @@ class Peaks(ArrayRecord):
         rows = [[f"{value:.6g}" for value in row] for row in zip(*columns, strict=True)]
         return ["level", "n", "test error", "valley before"], rows
 
+    def to_xarray(self) -> "xarray.Dataset":
+        """The peaks on the axis `peak`, and `exist` on the axis `degree`, as an xarray.Dataset."""
+        import xarray
+
+        names = "levels", "n", "test_error", "valley", "kappa"
+        variables = {name: ("peak", np.asarray(getattr(self, name))) for name in names}
+        return xarray.Dataset(
+            {**variables, "exist": ("degree", np.asarray(self.exist)), "ridge": float(self.ridge)},
+            coords={"degree": np.arange(np.size(self.exist))},
+            attrs={"method": self.method},
+        )
+
+    def plot(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
+        """Mark each peak by a triangle at its n and height, with its level, and return the axes.
+
+        An infinite peak is marked on the upper frame.
+
+        Args:
+            ax: axes to draw in, as those of `LearningCurve.plot`, whose scales are kept; empty
+                axes become logarithmic. A new figure if None.
+            style: passed on to matplotlib for the triangles.
+        """
+        import matplotlib.pyplot as plt
+
+        axes = plt.subplots()[1] if ax is None else ax
+        if not axes.has_data():
+            axes.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="test error")
+        finite = np.isfinite(self.test_error)
+        _mark(axes, self, finite, axes.transData, style)
+        _mark(axes, self, ~finite, axes.get_xaxis_transform(), style)
+        return axes
+
+
+def _mark(axes: "Axes", found: Peaks, chosen: np.ndarray, transform: Any, style: Any) -> None:
+    """Draw some of the peaks; those without a height at the height 1 of the frame."""
+    samples, height = np.asarray(found.n)[chosen], np.asarray(found.test_error)[chosen]
+    height = np.where(np.isfinite(height), height, 1.0)
+    if not samples.size:
+        return
+    look: dict[str, Any] = {"marker": "v", "linestyle": "none", "markersize": 5, "gid": "peaks"}
+    look |= {"color": COLORS["test_error"], "clip_on": False, "transform": transform}
+    axes.plot(samples, height, **(look | style))
+    for level, x, y in zip(np.asarray(found.levels)[chosen], samples, height, strict=True):
+        place: dict[str, Any] = {"xycoords": transform, "textcoords": "offset points"}
+        axes.annotate(f"{level}", (x, y), (0, 5), ha="center", annotation_clip=False, **place)
+
 
 def peaks(spectrum: Spectrum, target: Target, ridge: float) -> Peaks:
     r"""Return the peaks of the learning curve: where they are, how high, and of which levels.
 
     Args:
-        spectrum: the levels of the kernel.
+        spectrum: the levels of the kernel, not all of eigenvalue zero.
         target: power of the target at the levels of the spectrum, and one noise variance.
         ridge: absolute ridge $\delta \ge 0$, one number.
 
     Returns:
-        The peaks from n = 1 on. On the sphere the search ends where more samples would learn
-        degrees above the spectrum's last; levels of which there is more to learn there are not in
-        `exist`.
+        The peaks from n = 1 on, in float64. On the sphere the search ends where more samples would
+        learn degrees above the spectrum's last, and everywhere at n = 1e300; levels of which less
+        than half is learned there are not in `exist`, unless they have their peak.
+
+    How many peaks there are is no function that jax traces: `peaks` does not work under jit, grad
+    or vmap. Differentiate `learning_curve` at a peak's n instead.
 
     Raises:
-        ValueError: the ridge is negative or no single number.
+        ValueError: the ridge is negative or no single number, or no eigenvalue is positive.
+        TypeError: an argument is being traced by jax.
+        NotPositiveDefiniteError: the spectrum has a negative eigenvalue.
+        PrecisionError: one sample learns degrees above the spectrum's last.
 
     Reference: arXiv:2205.14846.
 
@@ -109,103 +162,179 @@ def peaks(spectrum: Spectrum, target: Target, ridge: float) -> Peaks:
         >>> bool(found.exist[0]), bool(abs(found.n[0] - 100) < 1)
         (True, True)
     """
-    ridge = float(check.nonnegative("ridge", check.finite("ridge", ridge, ndim=0)))
     check_target(target)
     check_spectrum(spectrum)
-    return _found(spectrum, target, ridge, _grid(spectrum, ridge))
+    if not is_concrete(spectrum, target, ridge):
+        raise TypeError(
+            "peaks is not traceable by jax, since the number of peaks depends on values: call it "
+            "outside jit, grad and vmap, and differentiate kt.learning_curve at a peak's n"
+        )
+    ridge = float(check.nonnegative("ridge", check.finite("ridge", ridge, ndim=0)))
+    refuse_negative(spectrum)
+    state = _state(spectrum, target, ridge)
+    logs, whole = _grid(spectrum, state, ridge)
+    return _found(state, logs, ridge, whole)
 
 
-def _grid(spectrum: Spectrum, ridge: float) -> np.ndarray:
-    """Effective ridges, rising, from where all is learned up to where n = 1 sees nothing."""
-    values = np.asarray(spectrum.eigenvalues, dtype=np.float64)
-    held = values > 0
-    total = ridge + float(spectrum.tail)
-    smallest = values[held].min()
-    inverse = float(np.sum(np.asarray(spectrum.multiplicities)[held] * (smallest / values[held])))
-    low = 1e-3 * min(smallest, math.sqrt(total * smallest / inverse) or smallest)
-    high = 4 * (float(spectrum.trace) + ridge)
-    steps = math.ceil(STEPS_PER_E_FOLD * (math.log(high) - math.log(low)))
-    grid = np.exp(np.linspace(math.log(low), math.log(high), steps))
-    if spectrum.dim is None:
-        return grid
-    return grid[truncation_share(spectrum, grid) <= MAX_TRUNCATION]
+class _State(NamedTuple):
+    """Logarithms of a spectrum; -infinity is the one of zero."""
+
+    eigenvalues: Any
+    multiplicities: Any
+    power: Any
+    noise: Any
+    total_ridge: Any
+
+
+def _state(spectrum: Spectrum, target: Target, ridge: float) -> _State:
+    eigenvalues = np.asarray(spectrum.log_eigenvalues, dtype=np.float64)
+    if not (eigenvalues > -np.inf).any():
+        raise ValueError("spectrum must have a positive eigenvalue, got none: nothing is learned")
+    return _State(
+        eigenvalues,
+        np.asarray(spectrum.log_multiplicities, dtype=np.float64),
+        np.asarray(target.powers(len(spectrum.degrees)), dtype=np.float64),
+        np.float64(target.single_noise_variance),
+        np.logaddexp(_log(ridge), _log(float(spectrum.tail))),
+    )
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _grid(spectrum: Spectrum, state: _State, ridge: float) -> tuple[np.ndarray, bool]:
+    """The ln kappa, rising, from where all is learned up to where n = 1 sees nothing.
+
+    And whether that is all of it, and not what is left where the spectrum's levels tell the errors
+    and floats hold n.
+    """
+    held = state.eigenvalues > -np.inf
+    logs, counts = state.eigenvalues[held], state.multiplicities[held]
+    smallest = logs.min()
+    low = smallest
+    if state.total_ridge > -np.inf:
+        inverse = np.logaddexp.reduce(counts + smallest - logs)
+        low = min(smallest, (state.total_ridge + smallest - inverse) / 2)
+    low += math.log(1e-3)
+    # h(1) + ridge, above which nothing is learned.
+    high = math.log(4) + np.logaddexp(np.logaddexp.reduce(counts + logs), state.total_ridge)
+    grid = np.linspace(low, high, math.ceil(STEPS_PER_E_FOLD * (high - low)))
+    samples = np.asarray(_described(state, grid)[0])
+    kept = samples <= MOST_SAMPLES
+    if spectrum.dim is not None:
+        kappas = np.exp(np.minimum(grid, LARGEST_LOG))
+        kept &= truncation_share(spectrum, kappas) <= MAX_TRUNCATION
+        if not (samples[kept] >= 1).any():
+            last = len(spectrum.degrees) - 1
+            raise PrecisionError(
+                f"the spectrum stops at degree {last}, but n = 1 sample at ridge {ridge:g} begins "
+                f"to learn higher degrees; ask kt.spectrum for max_degree above {last}"
+            )
+    return grid[kept], bool(kept[0])
 
 
 @float64_policy
-def _found(spectrum: Spectrum, target: Target, ridge: float, grid: np.ndarray) -> Peaks:
-    levels, _, _ = problem(spectrum, 1.0, ridge)
-    noise = target.single_noise_variance
-    power = jnp.asarray(target.powers(len(spectrum.degrees)))
-    state = _State(levels, power, jnp.asarray(noise), ridge + levels.tail)
-    slopes = np.asarray(_slopes(state, jnp.asarray(grid)))
-    tops = np.flatnonzero((slopes[:-1] > 0) & (slopes[1:] <= 0))[::-1]
-    kappas = np.asarray(_refined(state, jnp.asarray(grid[tops]), jnp.asarray(grid[tops + 1])))
-    lost = noise + float(jnp.sum(jnp.where(levels.eigenvalues > 0, 0, power)))
-    if float(state.total_ridge) == 0 and lost > 0:  # the last of its kind stands at kappa = 0
-        kappas = np.append(kappas, 0.0)
-    samples, risks, shares = map(np.asarray, _described(state, jnp.asarray(kappas)))
-    searched, grid_risks, grid_shares = map(np.asarray, _described(state, jnp.asarray(grid)))
-    first = np.append(np.inf, kappas)[:-1]
-    valleys = [
-        grid_risks[(grid > own) & (grid < before) & (searched >= 1)].min(initial=np.inf)
-        for own, before in zip(kappas, first, strict=True)
-    ]
-    keep = samples >= 1
-    owners = shares.argmax(axis=-1)[keep]
+def _found(state: _State, grid: np.ndarray, ridge: float, whole: bool) -> Peaks:
+    slopes = np.asarray(_slopes(state, grid))
+    tops = np.flatnonzero((slopes[:-1] > 0) & (slopes[1:] < 0))[::-1]
+    logs = np.asarray(_refined(state, grid[tops], grid[tops + 1]))
+    n, risks, owners = map(np.asarray, _described(state, logs))
+    held = state.eigenvalues > -np.inf
+    lost = state.noise + np.sum(state.power[~held])
+    if whole and state.total_ridge == -np.inf and lost > 0:
+        # The last of its kind stands at kappa = 0, where all is learned.
+        rank = np.exp(np.logaddexp.reduce(state.multiplicities[held]))
+        logs, risks = np.append(logs, -np.inf), np.append(risks, np.inf)
+        last = np.where(held, state.eigenvalues, np.inf).argmin()
+        n, owners = np.append(n, rank), np.append(owners, last)
+    keep = n >= 1
+    owners = owners[keep]
+    searched = np.append(owners, np.flatnonzero(state.eigenvalues >= grid[0]))
     return Peaks(
         levels=owners,
-        n=samples[keep],
-        test_error=risks[keep] - noise,
-        valley=np.array(valleys)[keep] - noise,
-        kappa=kappas[keep],
-        exist=np.isin(np.arange(grid_shares[0].argmax() + 1), owners),
+        n=n[keep],
+        test_error=risks[keep] - state.noise,
+        valley=_valleys(state, grid, logs)[keep] - state.noise,
+        kappa=np.exp(logs[keep]),
+        exist=np.isin(np.arange(searched.max(initial=-1) + 1), owners),
         ridge=ridge,
     )
 
 
-class _State(NamedTuple):
-    levels: Levels
-    power: jax.Array
-    noise: jax.Array
-    total_ridge: jax.Array
+def _valleys(state: _State, grid: np.ndarray, tops: np.ndarray) -> np.ndarray:
+    """The lowest risk at n >= 1 between each of falling ln kappa and the one before."""
+    n, risks, _ = map(np.asarray, _described(state, grid))
+    before = np.append(np.inf, tops)[:-1]
+    return np.array(
+        [
+            risks[(grid > own) & (grid < other) & (n >= 1)].min(initial=np.inf)
+            for own, other in zip(tops, before, strict=True)
+        ]
+    )
 
 
-def _samples(state: _State, kappa: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return n and D = n - sum N q^2; at kappa = 0 without ridge, the rank and 0."""
-    ridge_term = jnp.where(kappa > 0, state.total_ridge / jnp.where(kappa > 0, kappa, 1), 0)
-    n = dimension(state.levels, kappa) + ridge_term
-    return n, spread(state.levels, kappa) + ridge_term
+class _Sums(NamedTuple):
+    learned: jax.Array
+    unlearned: jax.Array
+    masses: jax.Array
+    n: jax.Array
+    width: jax.Array
 
 
-def _slope(state: _State, kappa: jax.Array) -> jax.Array:
+def _sums(state: _State, log_kappa: jax.Array) -> _Sums:
+    """Return q, 1 - q and N q of every level, n and D, at a finite ln kappa."""
+    gap = state.eigenvalues - log_kappa
+    small = jnp.exp(-jnp.abs(gap))
+    learned = jnp.where(gap > 0, 1, small) / (1 + small)
+    unlearned = jnp.where(gap > 0, small, 1) / (1 + small)
+    # N may exceed what floats hold where N q does not.
+    masses = jnp.exp(state.multiplicities + jnp.minimum(gap, 0)) / (1 + small)
+    ridge_term = jnp.exp(state.total_ridge - log_kappa)
+    n, width = jnp.sum(masses) + ridge_term, jnp.sum(masses * unlearned) + ridge_term
+    return _Sums(learned, unlearned, masses, n, width)
+
+
+def _slope(state: _State, log_kappa: jax.Array) -> jax.Array:
     """The derivative of ln(T + noise) in ln kappa at fixed ridge."""
-    n, width = _samples(state, kappa)
-    noisy = bias(state.levels, state.power, kappa) + state.noise
-    own = bias_slope(state.levels, state.power, kappa) / noisy
-    return 1 - width / n + own - 2 * decay(state.levels, kappa) / width
+    sums = _sums(state, log_kappa)
+    unlearned = sums.unlearned**2 * state.power
+    own = 2 * jnp.sum(sums.learned * unlearned) / (jnp.sum(unlearned) + state.noise)
+    squares = sums.masses * sums.learned
+    return jnp.sum(squares) / sums.n + own - 2 * jnp.sum(squares * sums.unlearned) / sums.width
 
 
-def _description(state: _State, kappa: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return n, T + noise, and N q^2 of every level."""
-    n, width = _samples(state, kappa)
-    risk = n * (bias(state.levels, state.power, kappa) + state.noise) / width
-    share = learned(state.levels, kappa)
-    return n, risk, share * jnp.where(share > 0, state.levels.multiplicities, 0) * share
-
-
-@jax.jit
-def _slopes(state: _State, kappas: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda kappa: _slope(state, kappa), kappas, batch_size=256)
+def _description(state: _State, log_kappa: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return n, T + noise, and the level with the largest N q^2."""
+    sums = _sums(state, log_kappa)
+    noisy = jnp.sum(sums.unlearned**2 * state.power) + state.noise
+    return sums.n, noisy * (sums.n / sums.width), jnp.argmax(sums.masses * sums.learned)
 
 
 @jax.jit
-def _described(state: _State, kappas: jax.Array) -> Any:
-    return jax.lax.map(lambda kappa: _description(state, kappa), kappas, batch_size=256)
+def _slopes_jit(state: _State, logs: jax.Array) -> jax.Array:
+    return jax.lax.map(lambda log: _slope(state, log), logs, batch_size=BATCH)
 
 
 @jax.jit
-def _refined(state: _State, low: jax.Array, high: jax.Array) -> jax.Array:
+def _described_jit(state: _State, logs: jax.Array) -> Any:
+    return jax.lax.map(lambda log: _description(state, log), logs, batch_size=BATCH)
+
+
+@jax.jit
+def _refined_jit(state: _State, low: jax.Array, high: jax.Array) -> jax.Array:
+    """Where the slope falls through zero, by halving."""
+
+    def halve(_: int, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        middle = (bracket[0] + bracket[1]) / 2
+        rising = _slope(state, middle) > 0
+        return jnp.where(rising, middle, bracket[0]), jnp.where(rising, bracket[1], middle)
+
     def refine(bracket: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return bisected(lambda kappa: -_slope(state, kappa), *map(jnp.log, bracket))
+        low, high = jax.lax.fori_loop(0, HALVINGS, halve, bracket)
+        return (low + high) / 2
 
     return jax.lax.map(refine, (low, high))
+
+
+_slopes, _described, _refined = map(float64_policy, (_slopes_jit, _described_jit, _refined_jit))

@@ -1,8 +1,11 @@
 """Peaks against a dense scan of the learning curve."""
 
+import jax
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from kerneltheory.core.errors import PrecisionError
 from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.learning.peaks import peaks
 from kerneltheory.spectra.spectrum import Spectrum, Target
@@ -72,3 +75,30 @@ def test_levels_that_the_kernel_lacks_have_no_peak():
 def test_bad_ridges_are_named(ridge, message):
     with pytest.raises(ValueError, match=message):
         peaks(THREE, POWERS, ridge)
+
+
+def test_levels_in_any_order_and_below_floats_are_counted():
+    found = peaks(Spectrum([0.01, 1.0], [100, 10]), Target([1.0, 1.0], 0.1), 1e-3)
+    assert found.levels.tolist() == [1, 0]
+    assert found.exist.tolist() == [True, True]
+    tiny = peaks(Spectrum([1.0, 1e-310], [100, 1e5]), Target([1.0], 0.1), 0.0)
+    assert tiny.levels.tolist() == [0, 1]
+    np.testing.assert_allclose(tiny.n, [100, 100100])
+    assert set(tiny.to_xarray().sizes) == {"peak", "degree"}
+
+
+def test_peaks_refuse_what_has_none_by_name():
+    target = Target([1.0], 0.1)
+    with pytest.raises(ValueError, match="spectrum must have a positive eigenvalue"):
+        peaks(Spectrum([0.0], [3]), target, 0.0)
+    with pytest.raises(PrecisionError, match="max_degree above 0"):
+        peaks(Spectrum([1.0], [1], tail=1.0, dim=30), target, 0.0)
+    assert peaks(Spectrum([1.0], [3]), target, 1e308).n.size == 0
+    with pytest.raises(TypeError, match="not traceable"):
+        jax.jit(lambda ridge: peaks(THREE, POWERS, ridge).n)(0.1)
+
+
+def test_a_figure_marks_the_peaks():
+    axes = peaks(Spectrum([1.0, 1e-4], [10, 90]), Target([1.0, 1.0], 0.1), 0.0).plot()
+    assert [text.get_text() for text in axes.texts] == ["0", "1"]
+    plt.close(axes.figure)

@@ -13,11 +13,8 @@ from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.learning.optimal import optimal_ridge
 from kerneltheory.learning.random_features import random_feature_curve
-from kerneltheory.learning.scaling_laws import (
-    ScalingExponents,
-    capacity_exponent,
-    scaling_exponents,
-)
+from kerneltheory.learning.scaling_fits import capacity_exponent, scaling_exponents
+from kerneltheory.learning.scaling_laws import ScalingExponents
 from kerneltheory.spectra.domains import spectrum as kernel_spectrum
 from kerneltheory.spectra.power_law import power_law_spectrum, power_law_target
 from kerneltheory.spectra.spectrum import Spectrum, Target
@@ -242,8 +239,8 @@ def test_fits_recover_power_laws(fit):
     # Sums of the target miss what is beyond the last level, 1% of them at rank 200; those from
     # i = C + 1 on are an integral from C + 1/2 with an error of (a/24) (a + 1) C^-2.
     tolerance = 1e-9 if fit == "levels" else 0.02
-    assert found.capacity == pytest.approx(1.5, abs=tolerance)
-    assert found.target == pytest.approx(2.0, abs=tolerance)
+    assert found.capacity_exponent == pytest.approx(1.5, abs=tolerance)
+    assert found.target_exponent == pytest.approx(2.0, abs=tolerance)
 
 
 def test_standard_errors_cover_the_exponents():
@@ -256,7 +253,7 @@ def test_standard_errors_cover_the_exponents():
             Spectrum(ranks**-2 * noise[0], np.ones(300)), Target(ranks**-1.5 * noise[1])
         )
         # Sorting moves levels by a rank or so: less than their scatter at these ranks.
-        covered += abs(found.target - 1.5) < 2 * found.target_error
+        covered += abs(found.target_exponent - 1.5) < 2 * found.target_error
     # Coverage of 95%: the binomial number has a standard deviation of 1.7 of 60.
     assert covered >= 0.95 * trials - 4 * 1.7
 
@@ -276,8 +273,8 @@ def test_capacity_of_kernels_against_fits(kernel, dim, expected):
     ranks = (20.0**2, 120.0**2) if dim == 3 else (20.0**3 / 3, 120.0**3 / 3)
     found = scaling_exponents(levels, target, ranks=ranks)
     # Both laws have corrections of relative order 1/k, k >= 20, to slopes.
-    assert found.capacity == pytest.approx(float(expected), abs=0.1)
-    assert found.target == pytest.approx(found.capacity, abs=1e-9)
+    assert found.capacity_exponent == pytest.approx(float(expected), abs=0.1)
+    assert found.target_exponent == pytest.approx(found.capacity_exponent, abs=1e-9)
 
 
 def test_capacity_of_symbols_and_of_smooth_kernels():
@@ -300,15 +297,19 @@ def test_exact_exponents_stay_exact():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ScalingExponents(1, 2), ValueError, "capacity must be above 1"),
-        (lambda: ScalingExponents(2, math.nan), ValueError, "target must be finite"),
-        (lambda: ScalingExponents(sympy.oo, 2), ValueError, "capacity must be finite"),
-        (lambda: ScalingExponents("2", 2), TypeError, "capacity must be a real"),
-        (lambda: ScalingExponents(2, 3).bias_decay(-1), ValueError, "ridge must be the decay"),
-        (lambda: ScalingExponents(2, 3).noise_decay("best"), ValueError, "ridge must be the decay"),
+        (lambda: ScalingExponents(1, 2), ValueError, "capacity_exponent must be above 1"),
+        (lambda: ScalingExponents(2, math.nan), ValueError, "target_exponent must be finite"),
+        (lambda: ScalingExponents(sympy.oo, 2), ValueError, "capacity_exponent must be finite"),
+        (lambda: ScalingExponents("2", 2), TypeError, "capacity_exponent must be a real"),
+        (lambda: ScalingExponents(2, 3).bias_decay(-1), ValueError, "ridge_decay must be"),
+        (lambda: ScalingExponents(2, 3).noise_decay("best"), ValueError, "ridge_decay must be"),
         (lambda: ScalingExponents(2, 3).noise_crossover(0), ValueError, "noise_variance must be"),
-        (lambda: ScalingExponents(2, 5).noise_crossover(1), ValueError, "target must not be"),
-        (lambda: ScalingExponents(2, 5).optimal_fitting_ratio(1), ValueError, "target must be bel"),
+        (lambda: ScalingExponents(2, 5).noise_crossover(1), ValueError, "target_exponent must not"),
+        (
+            lambda: ScalingExponents(2, 5).optimal_fitting_ratio(1),
+            ValueError,
+            "target_exponent must",
+        ),
         (lambda: ScalingExponents(2, 3).optimal_fitting_ratio(-1), ValueError, "relative_noise"),
     ],
 )
@@ -326,7 +327,11 @@ def test_bad_exponents_are_named(call, error, message):
         ({"ranks": (1, 2)}, ValueError, "spectrum must have at least 3 levels"),
         ({"target": Target([1.0])}, ValueError, "target must have at least 3 levels"),
         ({"spectrum": Spectrum([1, -1], [1, 1])}, NotPositiveDefiniteError, "at degree 1"),
-        ({"spectrum": Spectrum([1, 1, 1], [1, 1, 1])}, ValueError, "capacity must be above 1"),
+        (
+            {"spectrum": Spectrum([1, 1, 1], [1, 1, 1]), "ranks": (1, 9)},
+            ValueError,
+            "spectrum must fall faster than 1/i .* fitted exponent 0",
+        ),
         ({"spectrum": 3}, TypeError, "spectrum must be a Spectrum"),
         ({"target": 3}, TypeError, "target must be a Target"),
     ],
@@ -336,3 +341,42 @@ def test_bad_fits_are_named(changes, error, message):
     arguments["target"] = Target([1, 0.5, 0.2])
     with pytest.raises(error, match=message):
         scaling_exponents(**(arguments | changes))
+
+
+def test_a_fit_of_the_spectrum_alone_is_near_the_exact_exponent():
+    kernel = ntk(relu, 1, weight_variance=2, bias_variance=1)
+    found = scaling_exponents(kernel_spectrum(kernel, 3, 100))
+    assert found.target_exponent is None
+    assert found.capacity_exponent == pytest.approx(1.5, abs=0.005)
+    with pytest.raises(ValueError, match="ranks must be given"):
+        scaling_exponents(kernel_spectrum(kernel, 30, 12))
+    with pytest.raises(ValueError, match="target_exponent must be given"):
+        found.bias_decay(0)
+
+
+def test_symbols_give_expressions():
+    d = sympy.Symbol("d")
+    a = capacity_exponent(ntk(relu, 1, weight_variance=2), d)
+    law = ScalingExponents(a, 3).interpolation_decay
+    assert law.subs(d, 3) == 2
+    assert "None" not in repr(ScalingExponents(a, 3))
+    assert "<table>" in ScalingExponents(a, 3)._repr_html_()
+
+
+def test_small_noise_wants_a_negative_ridge_and_the_ratio_is_zero():
+    a, b, n = 2.0, 3.0, 300.0
+    spectrum, target = _problem(a, b, levels=20_000)
+    noiseless = float(learning_curve(spectrum, target, n, 0.0).test_error)
+    quiet = Target(target.power, 0.25 * noiseless)  # below s_0 = 1/2
+    assert float(optimal_ridge(spectrum, quiet, n).ridge) < 0
+    ridges = np.append(0.0, np.geomspace(1e-9, 1, 200))
+    assert np.argmin(learning_curve(spectrum, quiet, n, ridges).test_error) == 0
+    assert ScalingExponents(a, b).optimal_fitting_ratio(0.25) == 0
+
+
+def test_laws_broadcast_and_overflow_to_infinity():
+    law = ScalingExponents(2.0, 3.0)
+    assert law.noise_crossover([0.1, 0.2]).shape == law.optimal_fitting_ratio([1, 2]).shape == (2,)
+    assert ScalingExponents(2.0, 1.01).noise_crossover(0.1) == math.inf
+    with pytest.raises(TypeError, match="ridge_decay must be"):
+        law.test_error_decay(None, noisy=True)
