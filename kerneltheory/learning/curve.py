@@ -1,19 +1,13 @@
 """The record of a learning curve: what theory predicts and what a simulation measures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.records import (
-    Array,
-    ArrayRecord,
-    array_record,
-    is_concrete,
-    shown_rows,
-    static,
-)
-from kerneltheory.learning.validity import TOLERANCE, equivalent_error
+from kerneltheory.core.records import Array, ArrayRecord, array_record, is_concrete, static
+from kerneltheory.learning import display
+from kerneltheory.learning.validity import TOLERANCE, counts, equivalent_error, shares
 
 if TYPE_CHECKING:
     import xarray
@@ -36,6 +30,8 @@ MEASURES = (
     "posterior_variance",
     "log_marginal_likelihood",
 )
+# What a curve may be a function of; the first that varies along an axis of it names the axis.
+PARAMETERS = ("n", "alpha", "features", "time", "ridge", "noise_variance")
 
 
 @array_record
@@ -54,13 +50,8 @@ class StandardErrors(ArrayRecord):
     leave_one_out: Array | None = None
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        names = [name for name in MEASURES if getattr(self, name, None) is not None]
-        columns = [np.ravel(getattr(self, name)) for name in names]
-        count = len(columns[0]) if columns else 0
-        rows = [
-            [_cell(column, index) for column in columns] for index in shown_rows(count) if names
-        ]
-        return [words(name) for name in names], rows
+        values = ((name, getattr(self, name, None)) for name in MEASURES)
+        return display.rows_of([(k, np.asarray(v), None) for k, v in values if v is not None])
 
 
 @array_record
@@ -159,9 +150,7 @@ class LearningCurve(ArrayRecord):
         """
         if self.eigenvalues is None or self.kappa is None:
             return None
-        kappa, eigenvalues = np.asarray(self.kappa)[..., None], np.asarray(self.eigenvalues)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(eigenvalues > 0, 1 / (1 + kappa / eigenvalues), 0.0)
+        return shares(self.eigenvalues, self.kappa)[0]
 
     @property
     def kare(self) -> Array | None:
@@ -181,20 +170,19 @@ class LearningCurve(ArrayRecord):
 
         None where it is not known: for a curve of random features, or without a spectrum.
         """
-        learned = self.learnability
-        if (
-            learned is None
-            or self.features is not None
-            or self.power is None
-            or self.level_masses is None
-        ):
+        needed = (self.kappa, self.eigenvalues, self.power, self.level_masses)
+        needed += (self.n, self.test_error, self.noise_variance)
+        if self.features is not None or any(value is None for value in needed):
             return None
-        assert self.test_error is not None
-        noisy = np.asarray(self.test_error) + np.asarray(self.noise_variance)
-        total = np.asarray(self.kappa)[..., None] + np.asarray(self.eigenvalues)
-        counted = np.asarray(self.level_masses) / np.where(total > 0, total, 1)
-        from_samples = (noisy / np.asarray(self.n))[..., None] * counted * learned
-        return (1 - learned) ** 2 * np.asarray(self.power) + from_samples
+        learned, unlearned = shares(self.eigenvalues, self.kappa)
+        counted = counts(self.level_masses, self.eigenvalues, self.kappa)
+        noisy = (np.asarray(self.test_error) + np.asarray(self.noise_variance))[..., None]
+        weights = counted / np.asarray(self.n)[..., None] * learned
+        # What is not learned adds nothing, also where the test error is infinite.
+        from_samples = np.multiply(
+            noisy, weights, out=np.zeros_like(weights), where=np.greater(weights, 0)
+        )
+        return unlearned**2 * np.asarray(self.power) + from_samples
 
     @property
     def validity(self) -> np.ndarray | None:
@@ -224,103 +212,58 @@ class LearningCurve(ArrayRecord):
         value = getattr(self.standard_errors, name, None)
         return None if value is None else np.asarray(value)
 
-    def samples(self) -> tuple[str, np.ndarray]:
-        """The axis of the curve: n where that is known, else alpha, in the curve's shape."""
-        name = "alpha" if self.n is None else "n"
-        shape = next((value.shape for _, value in self.measured()), ())
-        value = getattr(self, name)
-        return name, np.broadcast_to(np.nan if value is None else np.asarray(value), shape)
-
-    def ridges(self) -> np.ndarray:
-        """The ridge in the curve's shape."""
-        shape = self.samples()[1].shape
-        return np.broadcast_to(0.0 if self.ridge is None else np.asarray(self.ridge), shape)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the curve: what its parameters and fields broadcast to."""
+        values = (getattr(self, name) for name in (*PARAMETERS, *MEASURES))
+        return np.broadcast_shapes(*(np.shape(value) for value in values if value is not None))
 
     def parameters(self) -> dict[str, np.ndarray]:
-        """What a curve is a function of beside its axis: features, training time and ridge."""
-        shape = self.samples()[1].shape
-        given = {"features": self.features, "time": self.time, "ridge": self.ridges()}
-        return {k: np.broadcast_to(v, shape) for k, v in given.items() if v is not None}
+        """What the curve is a function of, each in its shape: of `PARAMETERS` those it has."""
+        given = ((name, getattr(self, name)) for name in PARAMETERS)
+        return {k: np.broadcast_to(np.asarray(v), self.shape) for k, v in given if v is not None}
 
     def _title(self) -> str:
-        ridges = np.unique(self.ridges())
-        single = self.ridge is not None and ridges.size == 1
-        ridge = f", ridge {ridges[0]:.6g}" if single else ""
-        trials = "" if self.trials is None else f", {_range(np.asarray(self.trials))} trials"
-        valid = self.valid
-        count = "" if valid is None else f"valid at {int(valid.sum())} of {valid.size} points"
-        error = f" ({self.error or count})" if self.error or count else ""
-        return f"LearningCurve: {self.method}{ridge}{trials}{error}"
+        return display.title(self)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
-        name, samples = self.samples()
-        columns = [(name, samples, None)]
-        columns += [
-            (key, value, None)
-            for key, value in self.parameters().items()
-            if np.unique(value).size > 1
-        ]
-        columns += [
-            (field, value, self.standard_error(field))
-            for field, value in self.measured()
-            if field in ("test_error", "bias", "variance")
-        ]
-        rows = [
-            [_cell(np.ravel(value), row, error) for _, value, error in columns]
-            for row in shown_rows(samples.size)
-        ]
-        return [words(header) for header, _, _ in columns], rows
+        return display.table(self)
 
     def to_xarray(self) -> "xarray.Dataset":
-        """The measured fields on the axes `n` (or `alpha`), `features` and `ridge`.
+        """The fields on axes named after what varies along them, as an xarray.Dataset.
 
-        Returns an xarray.Dataset. An axis along which none or several of these vary is called
-        axis_0, axis_1 and so on. Standard errors are variables named `<field>_standard_error`.
+        The parameters n, alpha, features, time, ridge and noise variance are coordinates. The
+        first of them that varies along an axis, and along no other, names it; others that vary
+        with it, as the best ridge does with n, are coordinates on it. An axis along which none
+        varies is called axis_0, axis_1 and so on; what is known of levels has the axis `degree`.
+        Standard errors are variables named `<field>_standard_error`.
         """
-        import xarray
-
-        name, samples = self.samples()
-        parameters = {name: samples, **self.parameters()}
-        axes = _axis_names(parameters)
-        variables: dict[str, Any] = {field: (axes, value) for field, value in self.measured()}
-        for field, _ in self.measured():
-            error = self.standard_error(field)
-            if error is not None:
-                variables[f"{field}_standard_error"] = (axes, error)
-        learnability = self.learnability
-        if learnability is not None:
-            variables["learnability"] = ((*axes, "degree"), learnability)
-        coordinates: dict[str, Any] = {}
-        for key, value in parameters.items():
-            along = key if key in axes else axes
-            coordinates[key] = (along, _along(value, axes.index(key)) if key in axes else value)
-        validity = self.validity
-        if validity is not None:
-            variables["validity"] = (axes, validity)
-        attributes = {"method": self.method, "error": self.error or ""}
-        if self.trials is not None:
-            variables["trials"] = (axes, np.broadcast_to(np.asarray(self.trials), samples.shape))
-        return xarray.Dataset(variables, coords=coordinates, attrs=attributes)
+        return display.dataset(self)
 
     def plot(
         self,
         ax: "Axes | None" = None,
-        fields: tuple[str, ...] = ("test_error", "bias", "variance"),
+        fields: str | Iterable[str] | None = None,
         **style: Any,
     ) -> "Axes":
-        """Draw fields against n (or alpha) on logarithmic axes and return the axes.
+        """Draw fields against n (or alpha) and return the axes.
+
+        Where n does not vary, the axis is the first that does of features, training time, ridge
+        and noise variance. An axis is logarithmic where its values are positive, else linear; that
+        of a parameter which is 0 somewhere and spans decades is linear up to the least above 0.
 
         Theory is drawn as lines; a field that has standard errors as dots with error bars. A
-        curve with several ridges, or numbers of random features, is drawn as one line for each.
-        A triangle marks each peak that the test error of theory has among the points drawn.
+        curve with several ridges, say, besides several n is drawn as one line for each ridge.
+        A triangle marks each visible peak that the test error of theory has among its points.
 
         Args:
             ax: axes to draw in; a new figure if None.
-            fields: names of the fields; those that are None are left out.
+            fields: name of a field, or names; by default test error, bias and variance, of which
+                those that are None are left out.
             style: passed on to matplotlib.
 
         Raises:
-            ValueError: a name is not that of a field of the curve.
+            ValueError: a name is not that of a field of the curve, or the field is None.
         """
         from kerneltheory.learning.plots import plot_fields  # as late as matplotlib itself
 
@@ -328,6 +271,8 @@ class LearningCurve(ArrayRecord):
 
     def plot_degrees(self, ax: "Axes | None" = None, most: int = 7, **style: Any) -> "Axes":
         """Draw the test error against n as stacked areas, one a level, and return the axes.
+
+        Where n does not vary, the axis is that of `plot`.
 
         Args:
             ax: axes to draw in; a new figure if None.
@@ -345,7 +290,8 @@ class LearningCurve(ArrayRecord):
     def plot_learnability(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
         """Draw the learnability of each level against n as a heat map and return the axes.
 
-        Levels above the last of which one part in 100 is learned are left out.
+        Levels above the last of which one part in 100 is learned are left out. Where n does not
+        vary, the axis is that of `plot`.
 
         Args:
             ax: axes to draw in; a new figure if None.
@@ -357,48 +303,3 @@ class LearningCurve(ArrayRecord):
         from kerneltheory.learning.plots import plot_learnability
 
         return plot_learnability(self, ax, **style)
-
-
-def _range(counts: np.ndarray) -> str:
-    low, high = counts.min(), counts.max()
-    return f"{low}" if low == high else f"{low}-{high}"
-
-
-def words(name: str) -> str:
-    """The name of a field as words."""
-    return name.replace("_", " ")
-
-
-def _cell(column: np.ndarray, row: int | None, error: np.ndarray | None = None) -> str:
-    if row is None:
-        return "..."
-    if error is None:
-        return f"{column[row]:.6g}"
-    return f"{column[row]:.4g} ± {np.ravel(error)[row]:.1g}"
-
-
-def varying(value: np.ndarray) -> set[int]:
-    """The axes along which the entries are not all equal."""
-    return {
-        axis
-        for axis in range(value.ndim)
-        if value.shape[axis] > 1 and not (value == np.take(value, [0], axis)).all()
-    }
-
-
-def _axis_names(parameters: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """Name an axis after the parameter that varies along it, if it is one and has no other."""
-    name, samples = next(iter(parameters.items()))
-    along = {key: varying(value) for key, value in parameters.items()}
-    names = [f"axis_{axis}" for axis in range(samples.ndim)]
-    for key, own in along.items():
-        others = set().union(*(axes for other, axes in along.items() if other != key))
-        if len(own) == 1 and not own & others:
-            names[min(own)] = key
-    if names == ["axis_0"] and not any(axes for key, axes in along.items() if key != name):
-        names = [name]
-    return tuple(names)
-
-
-def _along(value: np.ndarray, axis: int) -> np.ndarray:
-    return np.moveaxis(value, axis, -1).reshape(-1, value.shape[axis])[0]

@@ -1,36 +1,77 @@
 r"""Figures of learning curves: errors, their parts by level, and what is learned when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.signal import find_peaks
 
-from kerneltheory.core.figures import COLORS
-from kerneltheory.learning.curve import MEASURES, LearningCurve, varying, words
+from kerneltheory.core.figures import COLORS, CYCLE
+from kerneltheory.learning.curve import MEASURES, LearningCurve
+from kerneltheory.learning.display import is_varied, varying, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # The share of a level that is worth an area, and the learnability that is worth a row.
 VISIBLE = 0.01
+DEFAULT = ("test_error", "bias", "variance")
+# What is no squared error, and so has an axis label of its own.
+OTHERS = MEASURES[MEASURES.index("overfitting") :]
+LABELS = {
+    "n": "samples $n$",
+    "alpha": r"$\alpha$",
+    "features": "features $p$",
+    "time": "training time $t$",
+    "ridge": r"ridge $\delta$",
+    "noise_variance": r"noise variance $\sigma^2$",
+}
 _PEAK: dict[str, Any] = {"marker": "v", "linestyle": "none", "markersize": 5, "gid": "peaks"}
+# Of the logarithm of the error: less is a matter of rounding, and not seen.
+_PROMINENCE = 1e-3
+# An error that is zero may be computed as less, by so much of the largest.
+_ROUNDING = 1e-12
+# Values from zero on that span more than this have an axis that is linear up to the smallest.
+_WIDE = 100
+# Colours of fields that have none of their own.
+_SPARE = [color for color in CYCLE if color not in map(COLORS.get, DEFAULT)]
+_DASHES = ("-", "--", ":", "-.")
 
 
 def plot_fields(
-    curve: LearningCurve, ax: "Axes | None", fields: tuple[str, ...], **style: Any
+    curve: LearningCurve, ax: "Axes | None", fields: str | Iterable[str] | None, **style: Any
 ) -> "Axes":
-    """Draw fields against n or alpha; `LearningCurve.plot` says how."""
-    for field in fields:
-        if field not in MEASURES:
-            raise ValueError(f"fields must be among {', '.join(MEASURES)}, got {field!r}")
+    """Draw fields against the parameter of the curve; `LearningCurve.plot` says how."""
+    names = _chosen(curve, fields)
+    values = [np.asarray(getattr(curve, name)) for name in names]
+    axis = _axis(curve)
     axes = _axes(ax)
-    for field, value in curve.measured():
-        if field in fields:
-            _draw(axes, curve, field, value, style)
-    axes.set(xscale="log", yscale="log", ylabel="error")
-    _label_samples(axes, curve)
+    for order, name in enumerate(names):
+        color = COLORS.get(name, _SPARE[order % len(_SPARE)])
+        _draw(axes, curve, axis, name, (color, _DASHES[order % len(_DASHES)]), style)
+    own = [words(name) for name in names if name in OTHERS]
+    errors = ["error"] if len(own) < len(names) else []
+    axes.set_ylabel(", ".join([*errors, *own]))
+    _label_axis(axes, curve, axis)
+    axes.set_yscale("log" if _fits_logarithms(values) else "linear")
     axes.legend()
     return axes
+
+
+def _chosen(curve: LearningCurve, fields: str | Iterable[str] | None) -> list[str]:
+    """The names of the fields to draw, all of which the curve has."""
+    legal = (*MEASURES, "kare")
+    held = [name for name in legal if getattr(curve, name) is not None]
+    names = [fields] if isinstance(fields, str) else list(DEFAULT if fields is None else fields)
+    for name in names:
+        if name not in legal:
+            raise ValueError(f"fields must be among {', '.join(legal)}, got {name!r}")
+    absent = [name for name in names if name not in held]
+    names = [name for name in names if name in held]
+    if not names or (absent and fields is not None):
+        lacking = f"has no {', '.join(absent)}" if absent else "needs a field to draw"
+        raise ValueError(f"the curve {lacking}; it has {', '.join(held) or 'no fields at all'}")
+    return names
 
 
 def plot_degrees(
@@ -42,11 +83,12 @@ def plot_degrees(
     errors = curve.degree_errors
     if errors is None:
         raise ValueError("the curve has no errors by level, as those of `learning_curve` have")
-    samples, errors = _single_axis(curve, np.asarray(errors))
-    shares = (errors / errors.sum(axis=1, keepdims=True)).max(axis=0)
+    axis, x, errors = _single_axis(curve, np.asarray(errors))
+    total = errors.sum(axis=1, keepdims=True)
+    shares = (errors / np.where(total > 0, total, 1)).max(axis=0)
     largest = np.argsort(shares, kind="stable")[::-1][:most]
     largest = np.sort(largest[shares[largest] > VISIBLE])
-    rest = errors.sum(axis=1) - errors[:, largest].sum(axis=1)
+    rest = np.delete(errors, largest, axis=1).sum(axis=1)
     axes = _axes(ax)
     colors = [*mpl.colormaps["viridis"](np.linspace(0.05, 0.95, len(largest))), "0.8"]
     labels = [f"degree {level}" for level in largest]
@@ -55,10 +97,10 @@ def plot_degrees(
         labels, areas = [*labels, "all others"], [*areas, rest]
     options: dict[str, Any] = {"colors": colors[: len(areas)], "edgecolor": "white"}
     options |= {"linewidth": 0.4, "labels": labels} | style
-    axes.stackplot(samples, *areas, **options)
-    axes.set(xscale="log", ylabel="test error", xlim=(samples.min(), samples.max()))
+    axes.stackplot(x, *areas, **options)
+    _label_axis(axes, curve, axis)
+    axes.set(ylabel="test error", xlim=(x.min(), x.max()))
     axes.set_ylim(bottom=0)
-    _label_samples(axes, curve)
     axes.legend(reverse=True)
     return axes
 
@@ -70,79 +112,126 @@ def plot_learnability(curve: LearningCurve, ax: "Axes | None" = None, **style: A
     learned = curve.learnability
     if learned is None:
         raise ValueError("the curve has no learnabilities, as those of `learning_curve` have")
-    samples, learned = _single_axis(curve, np.asarray(learned))
+    axis, x, learned = _single_axis(curve, np.asarray(learned))
     axes = _axes(ax)
     begun = np.flatnonzero((learned > VISIBLE).any(axis=0))
     learned = learned[:, : begun.max(initial=0) + 2]
     levels = np.arange(learned.shape[1])
     options: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "cividis", "shading": "nearest"}
     options |= {"rasterized": True} | style
-    mesh = axes.pcolormesh(samples, levels, learned.T, **options)
+    mesh = axes.pcolormesh(x, levels, learned.T, **options)
     axes.figure.colorbar(mesh, ax=axes, label=r"learnability $q_k$")
-    axes.set(xscale="log", ylabel="degree $k$")
+    axes.set_ylabel("degree $k$")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    _label_samples(axes, curve)
+    _label_axis(axes, curve, axis)
     return axes
+
+
+def _fits_logarithms(values: list[np.ndarray]) -> bool:
+    """Whether some entries are positive, and no field is below zero by more than rounding."""
+    tops = [value.max(initial=0, where=np.isfinite(value)) for value in values]
+    lows = [value.min(initial=0) for value in values]
+    return max(tops) > 0 and all(
+        low >= -_ROUNDING * top for low, top in zip(lows, tops, strict=True)
+    )
 
 
 def _axes(ax: "Axes | None") -> "Axes":
     import matplotlib.pyplot as plt
 
-    return plt.subplots()[1] if ax is None else ax
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
-def _label_samples(axes: "Axes", curve: LearningCurve) -> None:
-    axes.set_xlabel("samples $n$" if curve.samples()[0] == "n" else r"$\alpha$")
+def _axis(curve: LearningCurve) -> str:
+    """The parameter to draw against: the first that varies, else the first there is."""
+    parameters = curve.parameters()
+    if not parameters:
+        raise ValueError("the curve has no parameter to draw against, such as n")
+    varied = (name for name, value in parameters.items() if is_varied(value))
+    return next(varied, next(iter(parameters)))
 
 
-def _single_axis(curve: LearningCurve, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The samples and values (samples, levels) of a curve that is one line."""
-    samples = curve.samples()[1]
-    if samples.size < 2 or samples.size != max(samples.shape):
+def _label_axis(axes: "Axes", curve: LearningCurve, axis: str) -> None:
+    """Label the axis of the parameter, also with the n of all points if that is another."""
+    parameters = curve.parameters()
+    n, x = parameters.get("n"), parameters[axis]
+    at_n = "" if axis == "n" or n is None or is_varied(n) else f" at $n$ = {n.flat[0]:.6g}"
+    axes.set_xlabel(LABELS[axis] + at_n)
+    if (x > 0).all():
+        axes.set_xscale("log")
+    elif (x >= 0).all() and x.max() > _WIDE * (smallest := x[x > 0].min(initial=np.inf)):
+        axes.set_xscale("symlog", linthresh=smallest)
+    else:
+        axes.set_xscale("linear")
+
+
+def _single_axis(curve: LearningCurve, values: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+    """The parameter, its values in ascending order, and values (points, levels), of one line."""
+    axis = _axis(curve)
+    x = curve.parameters()[axis]
+    if x.size < 2 or x.size != max(x.shape) or not is_varied(x):
         raise ValueError(
-            "the curve must have one axis, of several n at one ridge and noise variance, got "
-            f"shape {samples.shape}"
+            "the curve must have one axis, of several n at one ridge and noise variance or the "
+            f"like, got shape {x.shape}"
         )
-    return samples.ravel(), values.reshape(samples.size, -1)
+    order = np.argsort(x.ravel(), kind="stable")
+    return axis, x.ravel()[order], values.reshape(x.size, -1)[order]
 
 
 def _draw(
-    axes: "Axes", curve: LearningCurve, field: str, value: np.ndarray, style: dict[str, Any]
+    axes: "Axes",
+    curve: LearningCurve,
+    axis: str,
+    field: str,
+    look: tuple[str, str],
+    style: dict[str, Any],
 ) -> None:
-    error = curve.standard_error(field)
-    samples = curve.samples()[1]
-    several = {k: v for k, v in curve.parameters().items() if np.unique(v).size > 1}
-    lines = _lines(samples, value, error, *several.values())
-    dots: dict[str, Any] = {"fmt": "o", "capsize": 2}
-    for x, y, bar, *values in zip(*lines, strict=True):
+    """One line of the field for each value of the parameters that vary beside the axis.
+
+    A line that is alone has the colour of the field; several have one each, and its dashes.
+    """
+    error, value = curve.standard_error(field), np.asarray(getattr(curve, field))
+    others = {k: v for k, v in curve.parameters().items() if k != axis and is_varied(v)}
+    lines = [*_lines(curve.parameters()[axis], value, error, *others.values())]
+    for index, (x, y, bar, *values) in enumerate(lines):
         constant = [
-            f"{key} {own[0]:.3g}"
-            for key, own in zip(several, values, strict=True)
-            if (own == own[0]).all()
+            f"{words(key)} {own[0]:.3g}"
+            for key, own in zip(others, values, strict=True)
+            if not is_varied(own)
         ]
-        label = ", ".join([words(field), *constant])
-        color = {} if constant or field not in COLORS else {"color": COLORS[field]}
-        options: dict[str, Any] = {"label": label} | color | style
+        options: dict[str, Any] = {"label": ", ".join([words(field), *constant])}
+        options["color"] = look[0]
+        if len(lines) > 1:
+            options |= {"color": CYCLE[index % len(CYCLE)], "linestyle": look[1]}
+        if x.size == 1:
+            options["marker"] = "o"  # a line through one point shows nothing
         if error is None:
-            (line,) = axes.plot(x, y, **options)
+            (line,) = axes.plot(x, y, **(options | style))
             if field == "test_error":
                 _mark_peaks(axes, x, y, line.get_color())
         else:
-            axes.errorbar(x, y, yerr=bar, **(dots | options))
+            bars: dict[str, Any] = {"fmt": "o", "capsize": 2} | options | {"linestyle": "none"}
+            axes.errorbar(x, y, yerr=bar, **(bars | style))
 
 
 def _mark_peaks(axes: "Axes", x: np.ndarray, y: np.ndarray, color: Any) -> None:
-    """Put a triangle above each inner point that is above both its neighbours."""
-    inner = y[1:-1]
-    tops = np.flatnonzero((inner > y[:-2]) & (inner > y[2:])) + 1
+    """Put a triangle above each inner point that rises visibly above both its sides."""
+    if not (np.diff(x) > 0).all() or not (y > 0).all():
+        return
+    tops = find_peaks(np.log(y), prominence=_PROMINENCE)[0]
     if tops.size:
         axes.plot(x[tops], y[tops] * 1.06, color=color, **_PEAK)
 
 
-def _lines(samples: np.ndarray, *columns: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Each column as rows along the axis of n, shape (lines, points)."""
-    axis = max(varying(samples), default=samples.ndim - 1)
-    for column in (samples, *columns):
-        values = samples if column is None else column
-        moved = np.moveaxis(values, axis, -1) if values.ndim else values
-        yield np.atleast_1d(moved).reshape(-1, moved.shape[-1] if moved.ndim else 1)
+def _lines(x: np.ndarray, *columns: np.ndarray | None) -> Iterator[list[np.ndarray]]:
+    """The lines along the axis of x: of each line x in ascending order, then each column."""
+    axis = max(varying(x), default=x.ndim - 1)
+    rows = [
+        np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
+        if x.ndim
+        else values[None, None]
+        for values in (np.broadcast_to(x if c is None else c, x.shape) for c in (x, *columns))
+    ]
+    for line in zip(*rows, strict=True):
+        order = np.argsort(line[0], kind="stable")
+        yield [values[order] for values in line]

@@ -292,7 +292,7 @@ class ScalingExponents:
         Examples:
             >>> laws = ScalingExponents(capacity_exponent=2, target_exponent=3)
             >>> laws.optimal_fitting_ratio([0.5, 5.0]).round(6)
-            array([0.      , 0.433217])
+            array([0.      , 0.397112])
         """
         noise = check.nonnegative("relative_noise", relative_noise)
         a, b = self._numbers()

@@ -20,7 +20,7 @@ dimensions it calls nine points in ten valid, of which one in twenty is off by m
 100, all of these in 10 dimensions.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,17 +42,17 @@ def equivalent_error(curve: "LearningCurve") -> np.ndarray | None:
     Gaussian features, :math:`3 E[w^2]^2 + 6 \sum_k N_k q_k^4/n^4`.
 
     Args:
-        curve: from `learning_curve`. Others have no estimate: None.
+        curve: from `learning_curve`. Others, which state their error otherwise, have none: None.
     """
-    if curve.features is not None or curve.level_masses is None:
+    if curve.error is not None or curve.level_masses is None:
         return None
-    eigenvalues, masses, power = (
+    levels = tuple(
         np.asarray(value, dtype=float)
         for value in (curve.eigenvalues, curve.level_masses, curve.power)
     )
-    shape = curve.samples()[1].shape
-    kappa, n, test_error, overfitting, noise = (
-        np.broadcast_to(np.asarray(value, dtype=float), shape).ravel()[:, None]
+    shape = curve.shape
+    points = tuple(
+        np.broadcast_to(np.asarray(value, dtype=float), shape).ravel()
         for value in (
             curve.kappa,
             curve.n,
@@ -61,36 +61,74 @@ def equivalent_error(curve: "LearningCurve") -> np.ndarray | None:
             curve.noise_variance,
         )
     )
-    total = np.where(eigenvalues + kappa > 0, eigenvalues + kappa, 1)
-    learned, unlearned = eigenvalues / total, np.where(eigenvalues + kappa > 0, kappa / total, 1)
-    counted = masses / total  # N q
-    moment = n[:, 0] * _fourth_moment(counted, learned, n, curve.dim)
+    # Where the equivalent diverges nothing is known of its error.
+    known = np.all(np.isfinite(points), axis=0)
+    result = np.full(known.shape, np.inf)
+    if known.any():
+        result[known] = _errors(levels, tuple(value[known] for value in points), curve.dim)
+    return result.reshape(shape)
+
+
+def shares(eigenvalues: Any, kappa: Any) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return :math:`q = \lambda/(\lambda + \kappa)` and :math:`1 - q` of every level.
+
+    By the ratio of the smaller to the larger, so that nothing overflows or cancels; an eigenvalue
+    may be infinite. A level that the kernel does not have is not learned, also at kappa = 0.
+
+    Args:
+        eigenvalues: shape (levels,).
+        kappa: any shape.
+
+    Returns:
+        Two arrays of the shape of kappa + (levels,).
+    """
+    eigenvalues, kappa = np.asarray(eigenvalues), np.asarray(kappa)[..., None]
+    larger = np.maximum(eigenvalues, kappa)
+    ratio = np.minimum(eigenvalues, kappa) / np.where(larger == 0, 1, larger)
+    above = eigenvalues > kappa
+    return np.where(above, 1, ratio) / (1 + ratio), np.where(above, ratio, 1) / (1 + ratio)
+
+
+def counts(masses: Any, eigenvalues: Any, kappa: Any) -> np.ndarray:
+    """Return N q of every level from N lambda, of the shape of kappa + (levels,)."""
+    total = np.asarray(eigenvalues) + np.asarray(kappa)[..., None]
+    return np.asarray(masses) / np.where(total == 0, 1, total)
+
+
+def _errors(
+    levels: tuple[np.ndarray, ...], points: tuple[np.ndarray, ...], dim: int | None
+) -> np.ndarray:
+    """The estimate at points (kappa, n, T, E_0, noise) where all of these are finite."""
+    eigenvalues, masses, power = levels
+    kappa, n, test_error, overfitting, noise = points
+    learned, unlearned = shares(eigenvalues, kappa)
+    # N q/n, which is of order 1 however few or many samples there are.
+    counted = counts(masses, eigenvalues, kappa) / n[:, None]
+    moment = _fourth_moment(counted, learned, n, dim)
     # d T/d ln kappa = E_0 (2 sum q (1-q)^2 F^2 - (T + noise)/E_0 * 2 E_0/n sum N q^2 (1-q)).
     bias_slope = 2 * np.sum(learned * unlearned**2 * power, axis=1)
     decay = 2 * np.sum(counted * learned * unlearned, axis=1)
-    noisy, factor = (test_error + noise)[:, 0], overfitting[:, 0]
-    slope = factor * (bias_slope - noisy * decay / n[:, 0])
-    change = np.abs(slope + (factor - 1) * noisy / 2)
-    scale = np.where(test_error[:, 0] > 0, test_error[:, 0], np.inf)
-    with np.errstate(invalid="ignore"):
-        error = moment * change / scale + 1 / (20 * n[:, 0])
-    # Where the equivalent diverges nothing is known of its error.
-    return np.where(np.isfinite(error), error, np.inf).reshape(shape)
+    noisy = test_error + noise
+    slope = overfitting * (bias_slope - noisy * decay)
+    change = np.abs(slope + (overfitting - 1) * noisy / 2)
+    # An error of 0 does not change; of subnormal n no inverse is a float.
+    scale = np.where(test_error > 0, test_error, np.inf)
+    return moment * (change / scale) + 0.05 / np.maximum(n, np.finfo(float).tiny)
 
 
 def _fourth_moment(
     counted: np.ndarray, learned: np.ndarray, n: np.ndarray, dim: int | None
 ) -> np.ndarray:
-    """E[w^4] of every point, shape (points,)."""
+    """n E[w^4] of every point, shape (points,), from N q/n and q, shape (points, levels)."""
     if dim is None:
-        square = np.sum(counted * learned, axis=1) / n[:, 0] ** 2
-        return 3 * square**2 + 6 * np.sum(counted * learned**3, axis=1) / n[:, 0] ** 4
+        single = learned / n[:, None]
+        square = np.sum(counted * single, axis=1)
+        return n * (3 * square**2 + 6 * np.sum(counted * single**3, axis=1))
     levels = counted.shape[1]
     cosines, weights = cosine_quadrature(dim, 2 * levels)
     zonal = np.array(list(gegenbauer_sequence(dim, cosines, levels - 1)))
     block = max(1, BLOCK_ENTRIES // len(cosines))
     parts = [
-        (counted[start : start + block] / n[start : start + block] @ zonal) ** 4 @ weights
-        for start in range(0, len(n), block)
+        (counted[start : start + block] @ zonal) ** 4 @ weights for start in range(0, len(n), block)
     ]
-    return np.concatenate(parts)
+    return n * np.concatenate(parts)

@@ -1,12 +1,15 @@
 """The estimated error of the equivalent: its moments, and where it has nothing to say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from kerneltheory import ntk, relu, spectrum
 from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.learning.high_order import high_order_curve
 from kerneltheory.learning.random_features import random_feature_curve
-from kerneltheory.learning.validity import _fourth_moment
+from kerneltheory.learning.validity import _fourth_moment, counts, shares
 from kerneltheory.spectra.spectrum import Spectrum, Target
 from kerneltheory.sphere.harmonics import multiplicity
 
@@ -19,7 +22,7 @@ def test_the_moment_of_gaussian_features_is_that_of_samples_of_them():
     learned, counts, n = np.array([0.9, 0.3]), np.array([5, 40]), 50.0
     scale = np.repeat(learned, counts) / n
     products = np.sum(generator.normal(size=(2, 200_000, 45)).prod(0) * scale, axis=1) ** 4
-    moment = _fourth_moment((counts * learned)[None], learned[None], np.array([[n]]), None)
+    moment = _fourth_moment((counts * learned)[None] / n, learned[None], np.array([n]), None) / n
     error = products.std() / np.sqrt(products.size)
     assert abs(products.mean() - moment[0]) < 4 * error
 
@@ -30,9 +33,9 @@ def test_harmonics_have_the_kurtosis_of_hermite_polynomials_in_high_dimension(de
     dim = 10**5
     counted = np.zeros((1, 4))
     counted[0, degree] = multiplicity(dim, degree)
-    n = np.array([[7.0]])
-    moment = _fourth_moment(counted, np.ones((1, 4)), n, dim)[0]
-    assert moment * 7.0**4 / counted.sum() ** 2 == pytest.approx(kurtosis, rel=100 / dim)
+    n = 7.0
+    moment = _fourth_moment(counted / n, np.ones((1, 4)), np.array([n]), dim)[0]
+    assert moment * n**3 / counted.sum() ** 2 == pytest.approx(kurtosis, rel=100 / dim)
 
 
 def test_estimates_have_the_shape_of_the_curve_and_fall_with_n():
@@ -61,3 +64,47 @@ def test_other_curves_have_no_estimate():
     assert limit.validity is None
     assert features.validity is None
     assert features.valid is None
+
+
+# Warnings are errors here: nothing may overflow or be undefined on the way.
+@pytest.mark.parametrize(
+    ("n", "ridge"),
+    [(1e-300, 0.1), (10.0, 1e300), (10.0, 1e308), (1e200, 0.0), (1e300, 1e-300), (1e300, 1e300)],
+)
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_extreme_numbers_have_estimates_and_parts_of_the_error(n, ridge, noise):
+    curve = learning_curve(GIVEN, Target(TARGET.power, noise), n, ridge)
+    assert 0.05 / n <= curve.validity <= max(0.05 / n + 1, 0.051 / n)
+    assert ((curve.learnability >= 0) & (curve.learnability <= 1)).all()
+    assert curve.degree_errors.sum() == pytest.approx(float(curve.test_error), rel=1e-14)
+
+
+def test_levels_too_large_to_count_have_estimates():
+    # On the sphere in 10,000 dimensions degree 200 has more harmonics than floats count.
+    levels = spectrum(ntk(relu, 2, weight_variance=2.0), 10**4, 200)
+    assert levels.multiplicities[-1] == np.inf
+    curve = learning_curve(levels, Target({1: 1.0}, 0.1), np.array([1.0, 1e6]), 1e-3)
+    assert np.isfinite(curve.validity).all()
+    np.testing.assert_allclose(curve.degree_errors.sum(-1), curve.test_error, rtol=1e-14)
+
+
+def test_nothing_is_known_where_the_curve_is_infinite():
+    curve = learning_curve(GIVEN, TARGET, [30.0, 40.0], 0.1)
+    infinite = np.array([np.inf, 1.0])
+    curve = dataclasses.replace(curve, test_error=infinite, overfitting=infinite)
+    assert curve.validity[0] == np.inf
+    assert np.isfinite(curve.validity[1])
+    curve = dataclasses.replace(
+        curve, level_masses=np.array([1.0, 2.0, 0.0]), eigenvalues=[1, 0.1, 0]
+    )
+    assert np.array_equal(curve.degree_errors[0], [np.inf, np.inf, 0.5])
+
+
+def test_shares_of_equal_vanishing_infinite_and_largest_numbers():
+    largest = np.finfo(float).max
+    learned, unlearned = shares([0.0, 1e-300, largest, np.inf], np.array([0.0, 1e-300, largest]))
+    np.testing.assert_allclose(learned[0], [0, 1, 1, 1])
+    np.testing.assert_allclose(learned[1], [0, 0.5, 1, 1])
+    np.testing.assert_allclose(learned[2], [0, 0, 0.5, 1])
+    np.testing.assert_allclose(learned + unlearned, 1)
+    np.testing.assert_array_equal(counts([2.0, 0.0], [1.0, 0.0], np.zeros(1)), [[2, 0]])
