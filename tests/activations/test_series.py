@@ -15,6 +15,7 @@ from kerneltheory.activations.series import HermiteSeries
 KINK = activation(sympy.Max(sympy.Rational(1, 2), X) / (1 + X**2), name="kink")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phi", "derivative"), [(tanh, 0), (softsign, 0), (softsign, 1), (KINK, 0)], ids=str
 )

@@ -65,6 +65,7 @@ def test_gram_matrix_of_rows_of_any_norm_is_that_of_unit_features(rng):
     np.testing.assert_allclose(found.gram(rows, others), expected[:70, 70:], rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", COMPOSED, ids=repr)
 def test_laws(kernel, rng):
     rows = unit_rows(rng, 9, 5)
@@ -118,6 +119,7 @@ def test_spectrum_of_a_composition_with_the_exponential(dim):
             assert abs(ball / arb(mp.nstr(truth, 42)) - 1).abs_upper() < 1e-24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("composed", "network"),
     [

@@ -83,6 +83,7 @@ def test_correlation_is_the_kernel_over_its_value_at_one(kernel):
     assert kernel.log_trace == pytest.approx(np.log(kernel.trace), abs=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", SHALLOW[1::5], ids=repr)
 def test_gradients_are_those_of_the_kernel(kernel):
     with jax.enable_x64(True):
@@ -131,6 +132,7 @@ def bracket(cosine, rounding, side, tangent):
     return theta / (DEPTH + 1) if tangent else c
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [nngp, ntk])
 def test_a_thousand_growing_layers_against_balls(make):
     kernel = make(relu, DEPTH, weight_variance=4)

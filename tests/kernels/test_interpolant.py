@@ -81,6 +81,7 @@ def assert_certified(kernel, gram, X, Z, pairs, mean_square):
         assert abs(gram[i, j] - expected) < 1e-13 * scale + moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 def test_gram_matrix_is_the_certified_one(kernel, rng, always):
     X = close_and_far_rows(rng)

@@ -326,6 +326,7 @@ def test_gradient_at_coincident_inputs(depth):
         assert np.isfinite(jax.grad(ntk(relu, depth, weight_variance=2))(1.0))
 
 
+@pytest.mark.slow
 def test_gradient_through_a_gram_matrix_with_repeated_rows_is_finite_and_symmetric():
     rows = np.random.default_rng(3).standard_normal((4, 3))
     rows[1] = rows[0]

@@ -59,6 +59,7 @@ def _comparable():
                 yield name, index
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "index"), _comparable())
 def test_a_step_that_states_something_else_is_caught(name, index):
     step = derive_high_order_curve(name).steps[index]
@@ -136,6 +137,7 @@ def test_height_of_the_peak():
     assert curve(grid, 1e-6).test_error.max() == pytest.approx(height(1e-6, LOST, NOISE), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zeta", [0.03, 0.3, 0.9, 1.0, 1.7, 6.0])
 def test_threshold_of_the_peak(zeta):
     threshold = float(formula("peak threshold")(zeta))

@@ -282,6 +282,7 @@ def _log_error(point):
     return jnp.log(learning_curve(spectrum, TARGET, point[3], point[4]).test_error)
 
 
+@pytest.mark.slow
 def test_derivatives_of_first_and_second_order():
     with jax.enable_x64(True):
         point = jnp.log(jnp.array([*SPECTRUM.eigenvalues, 50.0, 0.05]))

@@ -89,6 +89,7 @@ def test_limit_is_that_of_the_finite_equivalent(order):
     np.testing.assert_allclose(np.divide(*deviations), 100, rtol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize(
     "kernel",

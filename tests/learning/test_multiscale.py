@@ -83,6 +83,7 @@ def test_limits_lie_above_the_equation_of_all_orders():
     assert (found <= exact * 1.02).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_each_order_is_its_limit(order):
     kernel, alpha = KERNELS["exponential"], np.array([0.5, 2.0])

@@ -27,7 +27,7 @@ def _random_problem(generator):
 
 def test_no_ridge_of_a_dense_grid_is_better():
     generator = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(6):
         spectrum, target = _random_problem(generator)
         n = 10.0 ** generator.uniform(0, 3.5)
         best = optimal_ridge(spectrum, target, n)
@@ -51,6 +51,7 @@ def test_one_level_has_its_optimum_in_closed_form():
     assert "negative at 8 of 8" in best.method
 
 
+@pytest.mark.slow
 def test_noise_broadcasts_and_more_of_it_asks_for_more_ridge():
     best = optimal_ridge(THREE, Target([1.0, 1.0, 1.0], np.array([[0.01], [0.1], [1.0]])), SAMPLES)
     assert best.ridge.shape == (3, 8)
@@ -134,6 +135,7 @@ def test_least_error_falls_with_samples_and_with_features():
     assert (np.diff(peak, axis=1) > 0).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [None, 90.0])
 def test_derivatives_are_those_of_the_minimum(features):
     def found(point):

@@ -238,6 +238,7 @@ def test_derivatives_of_first_and_second_order():
         np.testing.assert_allclose(curvature, (next(sides) - next(sides)) / 2e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "features"), [(50.0, 80.0), (80.0, 50.0), (400.0, 300.0)])
 def test_derivative_at_no_ridge_is_one_sided_limit(n, features):
     def error(ridge):
@@ -251,6 +252,7 @@ def test_derivative_at_no_ridge_is_one_sided_limit(n, features):
     assert slope == pytest.approx(difference, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_transformations_of_jax_agree_with_plain_calls():
     n, ridge = np.array([10.0, 100, 1000]), 0.3
     plain = random_feature_curve(SPECTRUM, TARGET, n, 70, ridge)

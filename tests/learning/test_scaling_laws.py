@@ -87,6 +87,7 @@ def test_decay_with_noise(a, b, ridge):
     assert _decay(curve.test_error, n) == pytest.approx(expected, abs=tolerance + 3 * share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), CASES)
 def test_decay_at_the_best_ridge(a, b):
     law = ScalingExponents(a, b)
@@ -172,6 +173,7 @@ def test_the_prefactor_of_the_bias_is_that_of_its_integral():
         assert ScalingExponents(a, b).noise_crossover(1e-3) == pytest.approx(n, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), [(2.0, 3.0), (1.5, 2.0), (3.0, 2.0), (2.0, 4.0)])
 @pytest.mark.parametrize("relative_noise", [0.0, 0.1, 3.0, 20.0])
 def test_fitting_ratio_against_brute_force(a, b, relative_noise):
@@ -363,6 +365,7 @@ def test_symbols_give_expressions():
     assert "<table>" in ScalingExponents(a, 3)._repr_html_()
 
 
+@pytest.mark.slow
 def test_small_noise_wants_a_negative_ridge_and_the_ratio_is_zero():
     a, b, n = 2.0, 3.0, 300.0
     spectrum, target = _problem(a, b, levels=20_000)

@@ -88,6 +88,7 @@ def test_smooth_kernels_agree_with_certified_spectra(kernel):
         agrees(kernel, dim, degrees)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", SINGULAR, ids=repr)
 def test_singular_kernels_agree_with_certified_spectra(kernel):
     for dim, degrees in ((5, (0, 1, 2, 3, 4, 5)), (100, (0, 1, 2, 3))):

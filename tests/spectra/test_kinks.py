@@ -79,6 +79,7 @@ def holds(ball, value):
 # --- numbers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_forms_against_quadrature(name):
     expression, h = CLOSED[name]
@@ -278,6 +279,7 @@ def test_singular_pieces_without_a_closed_form_say_so():
 # --- derivations ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLOSED)
 def test_derivations(name):
     kernel = dot_product_kernel(CLOSED[name][0])

@@ -183,6 +183,7 @@ def test_eigenvalues_are_those_of_the_double_integral(phi, dim):
     np.testing.assert_allclose(found.eigenvalues, truth, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_the_tangent_kernel_is_made_of_the_dual_and_its_derivative():
     """Theta = w T + b + w T' K^0 with dim lambda_{k}[T] = lambda_{k-1}[T'] of dim + 2, and t T'.
 

@@ -68,6 +68,7 @@ def test_zonal_harmonic_has_unit_norm(degree, dim, rng):
     assert abs(values.mean() - 1) < 4.5 * values.std() / np.sqrt(rows)
 
 
+@pytest.mark.slow
 def test_jax_keeps_its_dtype_and_sees_through():
     X = jnp.asarray(np.random.default_rng(2).standard_normal((3, 4)), jnp.float32)
     assert jax.jit(lambda x: harmonic_basis(2, x))(X).dtype == jnp.float32
