@@ -105,6 +105,7 @@ def _arb(value):
     return arb(lower.to_fmpq(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bivariate_normal_cdf", "conditional_normal_cdf"])
 def test_gradients_of_arrays_are_those_of_the_formula(name):
     function = {f.__name__: f for f in FUNCTIONS}[

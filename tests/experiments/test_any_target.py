@@ -1,6 +1,7 @@
 """The expected error depends on a target's power by degree only, zonal or not."""
 
 import numpy as np
+import pytest
 import sympy
 
 from kerneltheory.experiments.simulate import simulate
@@ -24,6 +25,7 @@ def _target(x):
     return sum(np.sqrt(power) * parts[degree] for degree, power in POWER.items())
 
 
+@pytest.mark.slow
 def test_products_of_coordinates_are_learned_as_zonal_functions_are():
     kernel = dot_product_kernel(sympy.exp(T))
     generator, scale = np.random.default_rng(11), np.sqrt(DIM)

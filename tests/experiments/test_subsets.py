@@ -32,6 +32,7 @@ def generic(generator):
     return gram, vectors @ np.sqrt(ROWS * target.powers(ROWS)), spectrum, target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ridge", [0.0, 2.0])
 def test_generic_eigenvectors_have_the_error_of_the_theory_of_subsets(ridge):
     generator, n, draws = np.random.default_rng(1), np.array([10, 40, 60, 80]), 30

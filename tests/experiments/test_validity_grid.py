@@ -53,6 +53,7 @@ def test_accepted_points_are_never_far_off(judged):
     assert max(abs(one.deviation) for one in wrong) < 0.04
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [(10, "exp", 0.1, 0.1), (10, "ntk", 1e-3, 0.0)])
 def test_the_table_is_what_the_simulation_gives(setting, judged):
     own = [one.point for one in judged if one.point[:4] == setting]

@@ -135,7 +135,7 @@ def test_likelihood_and_posterior_variance_of_gaussian_features():
     power, noise, n, ridge = np.array([1.0, 0.5]), 0.2, 120, 3.0
     amplitudes = np.repeat(power / counts, counts)
     likelihoods, variances = [], []
-    for _ in range(200):
+    for _ in range(100):
         features = generator.standard_normal((n, scale.size))
         gram = (features * scale) @ features.T + ridge * np.eye(n)
         inverse = np.linalg.inv(gram)

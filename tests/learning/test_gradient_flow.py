@@ -139,7 +139,7 @@ def test_no_training_is_no_predictor():
 def test_simulated_gradient_flow_agrees():
     """A linear Gaussian model, averaged exactly over target and noise given the samples."""
     generator = np.random.default_rng(3)
-    n, trials = 120, 60
+    n, trials = 120, 30
     scale = np.repeat(TWO.eigenvalues, [40, 200])
     amplitudes = np.repeat(np.array([1.0, 0.5]) / [40, 200], [40, 200])
     measured = []

@@ -75,6 +75,7 @@ def _finite(dim, samples, ridge):
     return learning_curve(Spectrum(masses / counts, counts, tail), TARGET, samples, ridge)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2])
 def test_limit_is_that_of_the_finite_equivalent(order):
     limit = high_order_curve(EXPONENTIAL, TARGET, order, ALPHA, 0.05)

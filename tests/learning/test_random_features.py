@@ -93,6 +93,7 @@ def test_errors_agree_with_their_equations_in_120_digits():
         assert curve.train_error == pytest.approx(float(train), rel=bound, abs=1e-200)
 
 
+@pytest.mark.slow
 def test_infinitely_many_features_are_the_kernel():
     n, ridge = np.array([3.0, 30, 150, 400]), np.array([[0.0], [1e-4], [0.3]])
     kernel = learning_curve(SPECTRUM, TARGET, n, ridge)
@@ -105,6 +106,7 @@ def test_infinitely_many_features_are_the_kernel():
             assert (np.abs(value - exact) <= bound * np.maximum(exact, 1)).all(), name
 
 
+@pytest.mark.slow
 def test_infinitely_many_samples_learn_all_that_features_can():
     features = np.array([3.0, 30, 150])
     curve = random_feature_curve(SPECTRUM, TARGET, 1e14, features, 0.1)
@@ -183,7 +185,7 @@ def _trial(generator, scale, power, sizes, noise):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", [(100, 160, 0.0), (160, 100, 0.0), (100, 50, 0.3), (80, 80, 0.5)])
+@pytest.mark.parametrize("sizes", [(100, 160, 0.0), (160, 100, 0.0), (80, 80, 0.5)])
 def test_simulated_regression_agrees(sizes):
     generator = np.random.default_rng(3)
     scale, power = np.arange(1.0, 301) ** -1.3, np.arange(1.0, 301) ** -1.5

@@ -33,6 +33,7 @@ def gram_eigenvalues(kernel, dim, rows, trials):
     return np.array([np.linalg.eigvalsh(gram)[::-1] / rows for gram in grams])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kernel", "dim", "counts"), CASES, ids=lambda case: str(case))
 def test_gram_matrices_have_the_levels_of_the_spectrum(kernel, dim, counts):
     truth = spectrum(kernel, dim, 6)
