@@ -22,6 +22,9 @@ COLORS = {
 }
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
+# How peaks are marked.
+PEAK: dict[str, Any] = {"marker": "v", "linestyle": "none", "markersize": 5, "gid": "peaks"}
+
 _LOOK: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,

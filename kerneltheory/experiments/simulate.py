@@ -26,7 +26,7 @@ from kerneltheory.experiments.statistics import TrialTable
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial, Problem, zonal_weights
 from kerneltheory.kernels.base import Kernel, check_kernel
 from kerneltheory.learning.curve import LearningCurve
-from kerneltheory.learning.equivalent import effective_ridge, truncation_share
+from kerneltheory.learning.equivalent import check_target, effective_ridge, truncation_share
 from kerneltheory.regression.factor import scalar_ridge
 from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.spectrum import Spectrum, Target
@@ -117,8 +117,7 @@ def _problem(
     kernel: Any, target: Any, dim: Any, n: Any, ridge: Any, trials: Any
 ) -> tuple[Problem, np.ndarray]:
     check_kernel(kernel)
-    if not isinstance(target, Target):
-        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+    check_target(target)
     dim = check.integer("dim", dim, minimum=2)
     sizes = np.atleast_1d(check.integers("n", n, minimum=1))
     if sizes.ndim != 1 or np.any(np.diff(sizes) <= 0):

@@ -113,21 +113,9 @@ def variance_dimension(levels: Levels, kappa: jax.Array) -> jax.Array:
     return jnp.sum((levels.masses / denominators) * (levels.eigenvalues / denominators))
 
 
-def decay(levels: Levels, kappa: jax.Array) -> jax.Array:
-    r"""Return sum N q^2 (1 - q), minus half the derivative of sum N q^2 in ln kappa."""
-    denominators = _denominators(levels, kappa)
-    squares = (levels.masses / denominators) * (levels.eigenvalues / denominators)
-    return jnp.sum(squares * (kappa / denominators))
-
-
 def bias(levels: Levels, power: jax.Array, kappa: jax.Array) -> jax.Array:
     """Return sum (1 - q)^2 F^2."""
     return jnp.sum(unlearned(levels, kappa) ** 2 * power)
-
-
-def bias_slope(levels: Levels, power: jax.Array, kappa: jax.Array) -> jax.Array:
-    """Return 2 sum q (1 - q)^2 F^2, the derivative of the bias in ln kappa."""
-    return 2 * jnp.sum(learned(levels, kappa) * unlearned(levels, kappa) ** 2 * power)
 
 
 def _newton(levels: Levels, n: jax.Array, ridge: jax.Array) -> jax.Array:
@@ -175,16 +163,15 @@ def effective_ridge_at(levels: Levels, n: jax.Array, ridge: jax.Array) -> jax.Ar
     )
 
 
-def bisected(function: Any, low: jax.Array, high: jax.Array) -> jax.Array:
-    """Return exp of where an increasing function of ln kappa changes its sign."""
+def halved(is_above: Any, low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Halve a bracket of a change down to rounding; `is_above` says which points lie above it."""
 
     def halve(_: int, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         middle = (bracket[0] + bracket[1]) / 2
-        above = function(jnp.exp(middle)) > 0
+        above = is_above(middle)
         return jnp.where(above, bracket[0], middle), jnp.where(above, middle, bracket[1])
 
-    low, high = jax.lax.fori_loop(0, HALVINGS, halve, (low, high))
-    return jnp.exp((low + high) / 2)
+    return jax.lax.fori_loop(0, HALVINGS, halve, (low, high))
 
 
 def lowest_effective_ridge_at(levels: Levels, n: jax.Array) -> jax.Array:
@@ -205,10 +192,14 @@ def lowest_effective_ridge_at(levels: Levels, n: jax.Array) -> jax.Array:
     def missing(kappa: jax.Array) -> jax.Array:
         return within - variance_dimension(levels, kappa)
 
+    def solve(_: Any, __: Any) -> jax.Array:
+        below, above = halved(lambda log_kappa: missing(jnp.exp(log_kappa)) > 0, low, high)
+        return jnp.exp((below + above) / 2)
+
     root = jax.lax.custom_root(
         missing,
         jnp.zeros_like(within),
-        lambda _, __: bisected(missing, low, high),
+        solve,
         lambda linear, value: value / linear(jnp.ones_like(value)),
     )
     return jnp.where(unique, root, 0)

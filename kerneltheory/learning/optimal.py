@@ -26,10 +26,10 @@ from kerneltheory.learning.equivalent import (
     shaped,
 )
 from kerneltheory.learning.levels import (
-    HALVINGS,
     Levels,
     bias,
     effective_ridge_at,
+    halved,
     learned,
     levels_of,
     lowest_effective_ridge_at,
@@ -231,13 +231,7 @@ def _search(error: Any, slope: Any, low: jax.Array, high: jax.Array) -> jax.Arra
 
     start = low, low, jnp.full_like(low, jnp.inf)
     best = jax.lax.while_loop(lambda state: state[0] < high, scan, start)[1]
-
-    def halve(_: int, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        middle = (bracket[0] + bracket[1]) / 2
-        rising = slope(middle) > 0
-        return jnp.where(rising, bracket[0], middle), jnp.where(rising, middle, bracket[1])
-
-    bracket = jnp.where(best < low + 1.5 * STEP, low, best - STEP), best + STEP
-    left, right = jax.lax.fori_loop(0, HALVINGS, halve, bracket)
+    first = jnp.where(best < low + 1.5 * STEP, low, best - STEP)
+    left, right = halved(lambda point: slope(point) > 0, first, best + STEP)
     # All halvings went to the left: the slope is positive from the lower bound on.
     return jnp.where(left <= low, low, (left + right) / 2)

@@ -21,7 +21,7 @@ import numpy as np
 
 from kerneltheory.core import check
 from kerneltheory.core.errors import PrecisionError
-from kerneltheory.core.figures import COLORS
+from kerneltheory.core.figures import COLORS, PEAK
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import Array, ArrayRecord, array_record, is_concrete, static
 from kerneltheory.learning.equivalent import (
@@ -30,7 +30,7 @@ from kerneltheory.learning.equivalent import (
     check_target,
     truncation_share,
 )
-from kerneltheory.learning.levels import HALVINGS, refuse_negative
+from kerneltheory.learning.levels import halved, refuse_negative
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 if TYPE_CHECKING:
@@ -124,8 +124,12 @@ def _mark(axes: "Axes", found: Peaks, chosen: np.ndarray, transform: Any, style:
     height = np.where(np.isfinite(height), height, 1.0)
     if not samples.size:
         return
-    look: dict[str, Any] = {"marker": "v", "linestyle": "none", "markersize": 5, "gid": "peaks"}
-    look |= {"color": COLORS["test_error"], "clip_on": False, "transform": transform}
+    look: dict[str, Any] = {
+        **PEAK,
+        "color": COLORS["test_error"],
+        "clip_on": False,
+        "transform": transform,
+    }
     axes.plot(samples, height, **(look | style))
     for level, x, y in zip(np.asarray(found.levels)[chosen], samples, height, strict=True):
         place: dict[str, Any] = {"xycoords": transform, "textcoords": "offset points"}
@@ -325,14 +329,9 @@ def _described_jit(state: _State, logs: jax.Array) -> Any:
 def _refined_jit(state: _State, low: jax.Array, high: jax.Array) -> jax.Array:
     """Where the slope falls through zero, by halving."""
 
-    def halve(_: int, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        middle = (bracket[0] + bracket[1]) / 2
-        rising = _slope(state, middle) > 0
-        return jnp.where(rising, middle, bracket[0]), jnp.where(rising, bracket[1], middle)
-
     def refine(bracket: tuple[jax.Array, jax.Array]) -> jax.Array:
-        low, high = jax.lax.fori_loop(0, HALVINGS, halve, bracket)
-        return (low + high) / 2
+        below, above = halved(lambda log: ~(_slope(state, log) > 0), *bracket)
+        return (below + above) / 2
 
     return jax.lax.map(refine, (low, high))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import find_peaks
 
-from kerneltheory.core.figures import COLORS, CYCLE
+from kerneltheory.core.figures import COLORS, CYCLE, PEAK
 from kerneltheory.learning.curve import MEASURES, LearningCurve
 from kerneltheory.learning.display import is_varied, varying, words
 
@@ -26,7 +26,6 @@ LABELS = {
     "ridge": r"ridge $\delta$",
     "noise_variance": r"noise variance $\sigma^2$",
 }
-_PEAK: dict[str, Any] = {"marker": "v", "linestyle": "none", "markersize": 5, "gid": "peaks"}
 # Of the logarithm of the error: less is a matter of rounding, and not seen.
 _PROMINENCE = 1e-3
 # An error that is zero may be computed as less, by so much of the largest.
@@ -220,7 +219,7 @@ def _mark_peaks(axes: "Axes", x: np.ndarray, y: np.ndarray, color: Any) -> None:
         return
     tops = find_peaks(np.log(y), prominence=_PROMINENCE)[0]
     if tops.size:
-        axes.plot(x[tops], y[tops] * 1.06, color=color, **_PEAK)
+        axes.plot(x[tops], y[tops] * 1.06, color=color, **PEAK)
 
 
 def _lines(x: np.ndarray, *columns: np.ndarray | None) -> Iterator[list[np.ndarray]]:

@@ -25,7 +25,7 @@ import numpy as np
 
 from kerneltheory.core import check
 from kerneltheory.learning.curve import LearningCurve
-from kerneltheory.learning.equivalent import learning_curve
+from kerneltheory.learning.equivalent import check_spectrum, check_target, learning_curve
 from kerneltheory.spectra.spectrum import Spectrum, Target
 
 
@@ -54,10 +54,8 @@ def subset_learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any
         >>> bool(np.all(np.diff(curve.test_error) < 0))
         True
     """
-    if not isinstance(spectrum, Spectrum):
-        raise TypeError(f"spectrum must be a Spectrum, got {type(spectrum).__name__}")
-    if not isinstance(target, Target):
-        raise TypeError(f"target must be a Target, got {type(target).__name__}")
+    check_spectrum(spectrum)
+    check_target(target)
     rows = float(np.sum(spectrum.multiplicities))
     n = check.finite("n", n)
     if n.size == 0 or n.min() <= 0 or n.max() >= rows:

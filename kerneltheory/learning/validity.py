@@ -15,7 +15,7 @@ of :math:`\kappa` and of the variance it makes the relative error of the test er
         + \frac{(E_0 - 1)(T + \sigma^2)}{2 T}\Big| + \frac{1}{20 n}.
 
 The form is a scaling argument, not a bound; its three numbers 1, 1/2 and 1/20 are calibrated by
-simulation on the sphere (`experiments.validity_grid`): of 10 to 10,000 samples in 10, 20 and 30
+simulation on the sphere (`experiments.validity_grid`): of 5 to 2,500 samples in 10, 20 and 30
 dimensions it calls nine points in ten valid, of which one in twenty is off by more than one part in
 100, all of these in 10 dimensions.
 """

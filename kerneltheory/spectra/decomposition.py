@@ -18,8 +18,8 @@ from kerneltheory.activations.pieces import pieces
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.records import Array, ArrayRecord, array_record, shown_rows, static
-from kerneltheory.spectra.angle import density_constant
 from kerneltheory.spectra.kinks import integrals_of_pieces
+from kerneltheory.spectra.rules import density_constant
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.basis import unit_rows
 from kerneltheory.sphere.harmonics import multiplicity

@@ -21,8 +21,9 @@ from kerneltheory.kernels.base import Kernel
 from kerneltheory.kernels.combine import CombinedKernel, ComposedKernel
 from kerneltheory.kernels.kernel import DotProductKernel
 from kerneltheory.kernels.kinks import has_kinks, pieces_of
-from kerneltheory.spectra.angle import density_bound, density_constant, polynomial_bound
+from kerneltheory.spectra.angle import density_bound, polynomial_bound
 from kerneltheory.spectra.exact import eigenvalue
+from kerneltheory.spectra.rules import density_constant
 from kerneltheory.spectra.summation import K
 from kerneltheory.sphere.polynomials import recurrence_steps, run_recurrence
 
