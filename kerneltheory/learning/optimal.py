@@ -107,9 +107,10 @@ def _best(spectrum: Spectrum, target: Target, n: Any, features: Any) -> Any:
     levels = levels_of(spectrum, dtype)
     power = jnp.asarray(target.powers(len(spectrum.degrees)), dtype)
     if is_concrete(levels, power) and not np.any(np.asarray(power * levels.eigenvalues) > 0):
+        degrees = np.flatnonzero(power).tolist()
         raise ValueError(
             "target must have power at a level that the kernel has; without any, the best ridge "
-            f"is infinite; got powers {power} at eigenvalues {levels.eigenvalues}"
+            f"is infinite; got power at the levels {degrees}, where the eigenvalues vanish"
         )
     # So many features that no float tells the kernel from its mean.
     many = float(np.sqrt(jnp.finfo(dtype).max)) if features is None else features

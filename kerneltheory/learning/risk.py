@@ -55,6 +55,6 @@ def refuse_divergence(n: Any, rank: Any, total_ridge: Any, magnified: Any) -> No
     found = np.flatnonzero((n == rank) & (total_ridge == 0) & (magnified > 0))
     if found.size:
         raise DivergentError(
-            f"n = {n[found[0]]:g} equals the rank of the kernel {rank[found[0]]:g}, and ridge and "
-            "tail are zero: the variance is infinite there; take a ridge > 0 or another n"
+            f"n = {n[found[0]]:g} equals the rank of the kernel {rank[found[0]]:g}, where without "
+            "any ridge the variance is infinite; take a ridge > 0 or another n"
         )
