@@ -35,6 +35,7 @@ from kerneltheory.spectra.spectrum import Spectrum, Target
 # Domains whose eigenfunctions of one degree are no harmonics of a sphere.
 FEATURES_OF_PRODUCTS = ("hypercube", "gaussian")
 MOST_PADDING = 512
+LEAST_POINTS = 16
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
 
@@ -147,9 +148,10 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
     check_target(target)
     levels, points, shape = problem(spectrum, n, ridge, target)
     power = jnp.asarray(target.powers(len(spectrum.degrees)), levels.eigenvalues.dtype)
-    lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, power))
+    aligned = levels.aligned(power)
+    lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, aligned))
     refuse_divergence(points[0], levels.rank, points[1] + levels.tail, lost)
-    flat = _errors(levels, power, *points)
+    flat = _errors(levels, aligned, *points)
     refuse_truncation(spectrum, flat["kappa"], points)
     dim = None if spectrum.domain in FEATURES_OF_PRODUCTS else spectrum.dim
     labels = {"dim": dim, "method": "deterministic equivalent"}
@@ -159,14 +161,17 @@ def learning_curve(spectrum: Spectrum, target: Target, n: Any, ridge: Any) -> Le
 def curve_of(
     levels: Levels, power: Any, points: Any, flat: Any, shape: tuple[int, ...], **labels: Any
 ) -> LearningCurve:
-    """The record of the errors at flat points (n, ridge, noise), in the shape asked for."""
+    """The record of the errors at flat points (n, ridge, noise), in the shape asked for.
+
+    It holds the levels of the target's power, and not those that only fill up a length.
+    """
     n, ridge, noise = (shaped(value, shape) for value in points)
     return LearningCurve(
         n=n,
         ridge=ridge,
         noise_variance=noise,
-        eigenvalues=levels.eigenvalues,
-        level_masses=levels.masses,
+        eigenvalues=levels.eigenvalues[: power.size],
+        level_masses=levels.masses[: power.size],
         power=power,
         **{name: shaped(value, shape) for name, value in flat.items()},
         **labels,
@@ -270,11 +275,12 @@ def refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[jax.Array, .
 def flat_points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
     """Arrays flattened to their common shape, and that shape.
 
-    Their last entry is repeated up to a power of two: jax compiles once for many numbers of points.
+    Their last entry is repeated up to a power of two from 16 on: jax compiles once for many
+    numbers of points.
     """
     shape = np.broadcast_shapes(*map(np.shape, values))
     size = math.prod(shape)
-    length = min(2 ** (size - 1).bit_length(), size + MOST_PADDING)
+    length = max(LEAST_POINTS, min(2 ** (size - 1).bit_length(), size + MOST_PADDING))
     flat = (jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in values)
     return tuple(jnp.pad(x, (0, length - size), mode="edge") for x in flat), shape
 

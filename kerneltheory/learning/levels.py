@@ -20,12 +20,17 @@ BLOCK_ENTRIES = 2**18
 # Newton steps near n = total multiplicity with a tiny ridge only halve the distance to the root
 # until kappa ~ sqrt(ridge); this many halvings cover the range of float64. Usual is about ten.
 MAX_STEPS = 1100
+# Lengths are rounded up to multiples of this: jax compiles once for most spectra.
+LENGTH_STEP = 32
 # Halvings of a bracket of ln kappa, at most 1500 wide in float64, down to rounding.
 HALVINGS = 64
 
 
 class Levels(NamedTuple):
-    """A spectrum in one dtype; masses are multiplied before any rounding to float32."""
+    """A spectrum in one dtype; masses are multiplied before any rounding to float32.
+
+    It may end in levels without modes, of eigenvalue, multiplicity and mass zero.
+    """
 
     eigenvalues: jax.Array
     multiplicities: jax.Array
@@ -42,6 +47,10 @@ class Levels(NamedTuple):
         """h(1)."""
         return jnp.sum(self.masses) + self.tail
 
+    def aligned(self, power: jax.Array) -> jax.Array:
+        """The power of a target, and none in the levels without modes."""
+        return jnp.pad(power, (0, self.eigenvalues.size - power.size))
+
 
 def refuse_negative(spectrum: Spectrum) -> None:
     """Refuse a spectrum of which an eigenvalue is known to be negative."""
@@ -55,14 +64,20 @@ def refuse_negative(spectrum: Spectrum) -> None:
 
 
 def levels_of(spectrum: Spectrum, dtype: Any) -> Levels:
-    """Return the levels of a spectrum whose eigenvalues are not negative.
+    """Return the levels of a spectrum whose eigenvalues are not negative, and some without modes.
 
     Raises:
         NotPositiveDefiniteError: an eigenvalue is negative.
     """
     refuse_negative(spectrum)
     fields = spectrum.eigenvalues, spectrum.multiplicities, spectrum.level_masses, spectrum.tail
-    return Levels(*(jnp.asarray(field, dtype) for field in fields))
+    *arrays, tail = (jnp.asarray(field, dtype) for field in fields)
+    return Levels(*map(filled, arrays), tail)
+
+
+def filled(array: jax.Array) -> jax.Array:
+    """The array, and zeros up to a length that many spectra share."""
+    return jnp.pad(array, (0, -array.size % LENGTH_STEP))
 
 
 def _denominators(levels: Levels, kappa: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ from kerneltheory.core.records import is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import check_target, curve_of, errors_at, flat_points
 from kerneltheory.learning.high_order import DotProductKernel, limit_masses
-from kerneltheory.learning.levels import Levels, map_points, spread, variance_dimension
+from kerneltheory.learning.levels import Levels, filled, map_points, spread, variance_dimension
 from kerneltheory.learning.marchenko_pastur import marchenko_pastur_shift
 from kerneltheory.learning.risk import refuse_divergence
 from kerneltheory.spectra.spectrum import Target
@@ -105,16 +105,18 @@ def multiscale_curve(
         check.broadcastable(n=n, ridge=ridge, noise_variance=noise)
     last = _last_degree(dim, n, max_order, target.highest_degree)
     dtype = working_dtype(target, n, ridge)
-    degrees = _degrees(kernel, dim, last, dtype)
-    columns = degrees.eigenvalues, degrees.counts, degrees.masses, degrees.excess[-1]
-    levels = Levels(*(jnp.asarray(column, dtype) for column in columns))
+    columns, left_out = _degrees(kernel, dim, last, dtype)
+    degrees = _Degrees(*(filled(jnp.asarray(column)) for column in columns))
+    levels = Levels(
+        degrees.eigenvalues, degrees.counts, degrees.masses, jnp.asarray(left_out, dtype)
+    )
     points, shape = flat_points(n, ridge, noise, dtype=dtype)
     power = jnp.asarray(target.powers(last + 1), dtype)
-    lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, power))
+    aligned = levels.aligned(power)
+    lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, aligned))
     refuse_divergence(points[0], levels.rank, points[1] + levels.tail, lost)
-    held = np.flatnonzero(degrees.masses)
-    orders = _Degrees(*(column[held] for column in degrees))
-    flat = _errors(levels, degrees, orders, power, *points)
+    flat = _errors(levels, degrees, aligned, *points)
+    held = np.flatnonzero(columns.masses)
     found = f"0 to {last}" if len(held) == last + 1 else ", ".join(map(str, held.tolist()))
     method = f"limits of the orders {found} at dim {dim}, joined"
     return curve_of(levels, power, points, flat, shape, method=method, error=ERROR)
@@ -140,37 +142,39 @@ def _last_degree(dim: int, n: Any, max_order: int | None, target_degree: int) ->
     return max(beyond + MORE_DEGREES if max_order is None else max_order, target_degree)
 
 
-def _degrees(kernel: DotProductKernel, dim: int, last: int, dtype: Any) -> _Degrees:
+def _degrees(kernel: DotProductKernel, dim: int, last: int, dtype: Any) -> tuple[_Degrees, float]:
+    """The degrees up to the last, and what those above it hold of h(1)."""
     masses, left_out = limit_masses(kernel, last + 1)
     counts = np.array([float(multiplicity(dim, k)) for k in range(last + 1)])
     eigenvalues, counts = masses / counts, np.where(masses > 0, counts, 0.0)
     # Sums from the smallest side: mu_{>k}^2 by subtraction from h(1) would be lost to rounding.
     excess = left_out + np.append(np.cumsum(masses[:0:-1])[::-1], 0.0)
     columns = masses, counts, eigenvalues, np.cumsum(counts) - counts, excess
-    return _Degrees(*(np.asarray(column, dtype) for column in columns))
+    return _Degrees(*(np.asarray(column, dtype) for column in columns)), excess[-1]
 
 
-def _effective_ridge(orders: _Degrees, left_out: Any, n: jax.Array, ridge: jax.Array) -> jax.Array:
-    """The least kappa of all orders, shape of n; also of the order above all degrees kept."""
-    samples = n[..., None] - orders.lower_counts
-    reached = samples > 0
-    alpha = jnp.where(reached, samples, orders.counts) / orders.counts
-    zeta = (ridge[..., None] + orders.excess) / orders.masses
-    kappa = orders.eigenvalues * jnp.asarray(marchenko_pastur_shift(alpha, zeta))
+def _effective_ridge(degrees: _Degrees, left_out: Any, n: jax.Array, ridge: jax.Array) -> jax.Array:
+    """The least kappa of the orders that the kernel has, and of the order above all of them."""
+    samples = n[..., None] - degrees.lower_counts
+    exists = degrees.masses > 0
+    reached = exists & (samples > 0)
+    counts, masses = (jnp.where(exists, column, 1) for column in (degrees.counts, degrees.masses))
+    alpha = jnp.where(reached, samples, counts) / counts
+    zeta = (ridge[..., None] + degrees.excess) / masses
+    kappa = degrees.eigenvalues * jnp.asarray(marchenko_pastur_shift(alpha, zeta))
     least = jnp.min(jnp.where(reached, kappa, jnp.inf), axis=-1, initial=jnp.inf)
-    surplus = n - orders.counts.sum()
+    surplus = n - degrees.counts.sum()
     above = (ridge + left_out) / jnp.where(surplus > 0, surplus, 1)
     return jnp.minimum(least, jnp.where(surplus > 0, above, jnp.inf))
 
 
 @jax.jit
 def _errors(
-    levels: Levels, degrees: _Degrees, orders: _Degrees, power: jax.Array, *points: jax.Array
+    levels: Levels, degrees: _Degrees, power: jax.Array, *points: jax.Array
 ) -> dict[str, Any]:
-    """The fields of the curve; `orders` are the degrees that the kernel has."""
 
     def errors(levels: Levels, n: Any, ridge: Any, noise: Any) -> dict[str, jax.Array]:
-        above = _effective_ridge(orders, degrees.excess[-1], n, ridge)
+        above = _effective_ridge(degrees, levels.tail, n, ridge)
         # The equation is convex: from above its root Newton's method stays above.
         width = spread(levels, above)
         slope = n - variance_dimension(levels, above)

@@ -105,7 +105,7 @@ def _best(spectrum: Spectrum, target: Target, n: Any, features: Any) -> Any:
     check.broadcastable(n=n, **given, noise_variance=target.noise_variance)
     dtype = working_dtype(spectrum, n, features, target)
     levels = levels_of(spectrum, dtype)
-    power = jnp.asarray(target.powers(len(spectrum.degrees)), dtype)
+    power = levels.aligned(jnp.asarray(target.powers(len(spectrum.degrees)), dtype))
     if is_concrete(levels, power) and not np.any(np.asarray(power * levels.eigenvalues) > 0):
         degrees = np.flatnonzero(power).tolist()
         raise ValueError(

@@ -119,8 +119,9 @@ def random_feature_curve(
     levels = levels_of(spectrum, dtype)
     points, shape = flat_points(n, features, ridge, target.noise_variance, dtype=dtype)
     power = jnp.asarray(target.powers(len(spectrum.degrees)), dtype)
-    _refuse_divergence(levels, power, points)
-    flat = _errors(levels, power, *points)
+    aligned = levels.aligned(power)
+    _refuse_divergence(levels, aligned, points)
+    flat = _errors(levels, aligned, *points)
     refuse_truncation(spectrum, flat["kappa"], (points[0], points[2]))
     return curve_of(
         levels,
