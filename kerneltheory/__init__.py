@@ -74,8 +74,11 @@ if TYPE_CHECKING:
         DivergentError,
         KernelTheoryError,
         LoweringError,
+        NotFittedError,
         NotPositiveDefiniteError,
         PrecisionError,
+        PrecisionWarning,
+        SingularSystemWarning,
     )
     from kerneltheory.experiments.compare import compare
     from kerneltheory.experiments.simulate import simulate
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from kerneltheory.learning.scaling_fits import capacity_exponent, scaling_exponents
     from kerneltheory.learning.scaling_laws import ScalingExponents
     from kerneltheory.learning.subsets import subset_learning_curve
+    from kerneltheory.regression.path import RidgePath
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.decomposition import decompose, decompose_zonal
     from kerneltheory.spectra.derive_exact import derive_eigenvalue
@@ -117,10 +121,14 @@ __all__ = [
     "KernelTheoryError",
     "LearningCurve",
     "LoweringError",
+    "NotFittedError",
     "NotPositiveDefiniteError",
     "Peaks",
     "PrecisionError",
+    "PrecisionWarning",
+    "RidgePath",
     "ScalingExponents",
+    "SingularSystemWarning",
     "Spectrum",
     "TailLaw",
     "Target",
@@ -252,8 +260,11 @@ _NAMES_OF = {
         "DivergentError",
         "KernelTheoryError",
         "LoweringError",
+        "NotFittedError",
         "NotPositiveDefiniteError",
         "PrecisionError",
+        "PrecisionWarning",
+        "SingularSystemWarning",
     ),
     "experiments.compare": ("compare",),
     "experiments.simulate": ("simulate",),
@@ -289,6 +300,7 @@ _NAMES_OF = {
     ),
     "learning.scaling_laws": ("ScalingExponents",),
     "learning.subsets": ("subset_learning_curve",),
+    "regression.path": ("RidgePath",),
     "regression.ridge": ("KernelRidge",),
     "spectra.decomposition": (
         "decompose",

@@ -1,7 +1,8 @@
-"""The exceptions of the package: each says what was wrong and what to do instead.
+"""The exceptions and warnings of the package: each says what was wrong and what to do instead.
 
 An argument of the wrong type or value raises the built-in `TypeError` or `ValueError`.
-The classes here are for results that would be meaningless.
+The exceptions here are for results that would be meaningless, the warnings for results that hold
+less than was asked.
 """
 
 
@@ -27,3 +28,15 @@ class DerivationError(KernelTheoryError):
 
 class LoweringError(KernelTheoryError):
     """A symbolic expression has no counterpart in the requested arithmetic."""
+
+
+class NotFittedError(KernelTheoryError, ValueError, AttributeError):
+    """A model is asked before it was fitted; its bases are those of scikit-learn's own."""
+
+
+class PrecisionWarning(UserWarning):
+    """A result holds fewer digits than float64 could."""
+
+
+class SingularSystemWarning(UserWarning):
+    """A system of equations is singular to rounding, and has its solution of minimum norm."""
