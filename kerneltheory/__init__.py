@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     )
     from kerneltheory.experiments.compare import compare
     from kerneltheory.experiments.simulate import simulate
-    from kerneltheory.experiments.subsets import simulate_subsets
+    from kerneltheory.experiments.subsets import simulate_on_data, simulate_subsets
     from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
     from kerneltheory.learning.curve import LearningCurve
     from kerneltheory.learning.derive_high_order import derive_high_order_curve
@@ -196,6 +196,7 @@ __all__ = [
     "sigmoid_erf",
     "sign",
     "simulate",
+    "simulate_on_data",
     "simulate_subsets",
     "sin",
     "sine",
@@ -268,7 +269,10 @@ _NAMES_OF = {
     ),
     "experiments.compare": ("compare",),
     "experiments.simulate": ("simulate",),
-    "experiments.subsets": ("simulate_subsets",),
+    "experiments.subsets": (
+        "simulate_on_data",
+        "simulate_subsets",
+    ),
     "kernels.kernel": (
         "dot_product_kernel",
         "nngp",

@@ -1,26 +1,32 @@
 """Comparison of a theoretical with a simulated learning curve."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import COLORS
+from kerneltheory.core.figures import COLORS, CYCLE
 from kerneltheory.learning.curve import LearningCurve
+from kerneltheory.learning.display import is_varied, words
+from kerneltheory.learning.plots import LABELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FIELDS = ("test_error", "bias", "variance")
+# What says which point of theory belongs to a point of the simulation, where both know it.
+KEYS = ("n", "ridge", "noise_variance")
+_LOOKS = (("-", "o"), ("--", "s"), (":", "^"))
 
 
 @dataclass(frozen=True, eq=False)
 class Deviation:
-    """How one field of the simulation deviates from theory, entry by entry.
+    """How one field of the simulation deviates from theory, point by point of the simulation.
 
     Attributes:
-        relative: simulated / theory - 1.
-        z: (simulated - theory) / standard error.
+        relative: simulated / theory - 1, (points,).
+        z: (simulated - theory) / standard error, (points,).
     """
 
     relative: np.ndarray
@@ -44,10 +50,10 @@ class Deviation:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Theory and simulation at the same n, and how they deviate; made by `compare`.
+    """Theory and simulation, and how they deviate at the same points; made by `compare`.
 
     Attributes:
-        theory, simulated: the curves, at the simulated n.
+        theory, simulated: the curves.
         deviations: a Deviation by name of the field, for the fields that both have.
     """
 
@@ -69,7 +75,11 @@ class Comparison:
         return f"<pre>{self!r}</pre>"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Theory as lines and the simulation as dots with standard errors; return the axes."""
+        """Theory as lines and the simulation as dots with standard errors; return the axes.
+
+        There is a colour for each field or, at several ridges or noise variances, for each of
+        them.
+        """
         import matplotlib.pyplot as plt
 
         axes = plt.subplots()[1] if ax is None else ax
@@ -89,29 +99,73 @@ def _row(name: str, deviation: Deviation) -> str:
 def draw_curves(
     axes: "Axes", theory: LearningCurve, simulated: LearningCurve, fields: tuple[str, ...]
 ) -> None:
-    """Draw theory as lines and the simulation as dots, a colour for each field."""
-    for field in fields:
-        color, label = COLORS.get(field, "black"), field.replace("_", " ")
-        axes.plot(np.asarray(theory.n), getattr(theory, field), color=color, label=label)
+    """Draw theory as lines and the simulation as dots, against the first parameter that varies."""
+    known = simulated.parameters()
+    axis = next((name for name in KEYS if name in known and is_varied(known[name])), "n")
+    lines = _lines(axis, theory, simulated)
+    for (line, (own, its)), field in product(enumerate(lines), fields):
+        style, marker = _LOOKS[fields.index(field) if len(lines) > 1 else 0]
+        color = CYCLE[line % len(CYCLE)] if len(lines) > 1 else COLORS.get(field, "black")
+        x, y, error = (_flat(simulated, value)[own] for value in _drawn(simulated, axis, field))
+        at, expected = (_flat(theory, getattr(theory, name))[its] for name in (axis, field))
+        label = ", ".join([words(field), *_told(axis, simulated, own)])
+        axes.plot(at, expected, color=color, linestyle=style, label=label)
         axes.errorbar(
-            np.asarray(simulated.n),
-            getattr(simulated, field),
-            yerr=getattr(simulated.standard_errors, field),
+            x,
+            y,
+            yerr=error,
             color=color,
-            fmt="o",
+            fmt=marker,
             markersize=2.5,
             elinewidth=0.8,
             markeredgewidth=0,
         )
-    axes.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="error")
+    scale = "log" if (known[axis] > 0).all() else "linear"
+    axes.set(xscale=scale, yscale="log", xlabel=LABELS[axis], ylabel="error")
+
+
+def _drawn(curve: LearningCurve, axis: str, field: str) -> tuple[Any, Any, Any]:
+    return getattr(curve, axis), getattr(curve, field), curve.standard_error(field)
+
+
+def _lines(
+    axis: str, theory: LearningCurve, simulated: LearningCurve
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The places of the points of each line, of simulation and theory, in ascending order."""
+    others = [name for name in _shared(theory, simulated) if name != axis]
+    own, its = _keys(simulated, others), _keys(theory, others)
+    values = dict.fromkeys(own)
+    if 1 < len(values) == len(own):  # a parameter that goes with the axis, as the best ridge does
+        own, its = _keys(simulated, [axis, *others]), _keys(theory, [axis, *others])
+        pairs = [(np.arange(len(own)), _places(its, set(own)))]
+    else:
+        pairs = [(_places(own, {value}), _places(its, {value})) for value in values]
+    at, expected = (_flat(curve, getattr(curve, axis)) for curve in (simulated, theory))
+    return [(_sorted(at, one), _sorted(expected, other)) for one, other in pairs]
+
+
+def _sorted(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The places in the order of their values."""
+    return places[np.argsort(values[places], kind="stable")]
+
+
+def _told(axis: str, curve: LearningCurve, places: np.ndarray) -> list[str]:
+    """The parameters of a line that other lines have different."""
+    told = {k: v for k, v in curve.parameters().items() if k in KEYS and k != axis}
+    return [
+        f"{words(name)} {value.flat[places[0]]:.3g}"
+        for name, value in told.items()
+        if is_varied(value) and not is_varied(value.ravel()[places])
+    ]
 
 
 def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) -> Comparison:
     """Compare a simulation with theory, in standard errors.
 
     Args:
-        theory: a curve that holds every n of the simulation.
-        simulated: a curve with standard errors.
+        theory: a curve of any shape that holds every point (n, ridge, noise variance) of the
+            simulation, as far as both curves know these.
+        simulated: a curve with standard errors, of any shape.
         min_n: leave out smaller n.
 
     Returns:
@@ -120,8 +174,8 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
 
     Raises:
         TypeError: if an argument is not a LearningCurve.
-        ValueError: if the simulation has no standard errors, theory lacks one of its n or is of
-            another ridge, or they have no field in common.
+        ValueError: if the simulation has no standard errors, theory lacks one of its points or
+            has several values there, or they have no field in common.
 
     Examples:
         >>> from kerneltheory.learning.curve import StandardErrors
@@ -140,16 +194,7 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
         raise ValueError("simulated must have standard_errors, got a curve without")
     if theory.n is None or simulated.n is None:
         raise ValueError("theory and simulated must both have n, got a curve without")
-    simulated_n, theory_n = np.ravel(simulated.n), np.ravel(theory.n)
-    kept = np.flatnonzero(simulated_n >= min_n)
-    missing = np.setdiff1d(simulated_n[kept], theory_n)
-    if missing.size or not kept.size:
-        raise ValueError(f"theory must hold every n of the simulation, lacks {missing[:5]}")
-    order = np.argsort(theory_n)
-    index = order[np.searchsorted(theory_n, simulated_n[kept], sorter=order)]
-    known = theory.ridge is not None and simulated.ridge is not None
-    if known and np.any(_ridges(theory)[index] != _ridges(simulated)[kept]):
-        raise ValueError("theory and simulated must have the same ridge at each n")
+    kept, index = _matched(theory, simulated, min_n)
     deviations = tuple(
         (field, _deviation(field, theory, index, simulated, kept))
         for field in FIELDS
@@ -160,8 +205,61 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
     return Comparison(theory, simulated, deviations)
 
 
-def _ridges(curve: LearningCurve) -> np.ndarray:
-    return np.broadcast_to(np.asarray(curve.ridge), np.asarray(curve.n).shape).ravel()
+def _matched(
+    theory: LearningCurve, simulated: LearningCurve, min_n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the simulated points to compare, and those of the same points of theory."""
+    simulated_n = _flat(simulated, simulated.n)
+    kept = np.flatnonzero(simulated_n >= min_n)
+    missing = np.setdiff1d(simulated_n[kept], _flat(theory, theory.n))
+    if missing.size or not kept.size:
+        raise ValueError(f"theory must hold every n of the simulation, lacks {missing[:5]}")
+    names = _shared(theory, simulated)
+    places: dict[tuple[float, ...], int] = {}
+    for place, key in enumerate(_keys(theory, names)):
+        if places.setdefault(key, place) != place:
+            _refuse_two(theory, places[key], place)
+    keys = _keys(simulated, names)
+    wanted = [keys[place] for place in kept]
+    for key in wanted:
+        if key not in places:
+            point = ", ".join(f"{words(k)} = {v:g}" for k, v in zip(names, key, strict=True))
+            raise ValueError(
+                "theory and simulated must have the same ridge and noise variance at each n, "
+                f"theory lacks {point}"
+            )
+    return kept, np.array([places[key] for key in wanted])
+
+
+def _refuse_two(theory: LearningCurve, first: int, second: int) -> None:
+    """Refuse two points of theory that only differ in what a simulation does not have."""
+    held = (_flat(theory, getattr(theory, name)) for name in FIELDS if _has(theory, name))
+    if any(values[first] != values[second] for values in held):
+        varied = [name for name, value in theory.parameters().items() if is_varied(value)]
+        raise ValueError(
+            f"theory must have one value at each n, ridge and noise variance, got several "
+            f"(it varies in {', '.join(map(words, varied))}); take the part that was simulated"
+        )
+
+
+def _shared(theory: LearningCurve, simulated: LearningCurve) -> list[str]:
+    """The parameters that both curves know."""
+    return [name for name in KEYS if _has(theory, name) and _has(simulated, name)]
+
+
+def _keys(curve: LearningCurve, names: list[str]) -> list[tuple[float, ...]]:
+    """The values of parameters at each point."""
+    columns = [_flat(curve, getattr(curve, name)).astype(float).tolist() for name in names]
+    return list(zip(*columns, strict=True)) if columns else [()] * int(np.prod(curve.shape))
+
+
+def _places(keys: list[tuple[float, ...]], wanted: set[tuple[float, ...]]) -> np.ndarray:
+    return np.array([place for place, key in enumerate(keys) if key in wanted], dtype=int)
+
+
+def _flat(curve: LearningCurve, values: Any) -> np.ndarray:
+    """One value for each point of a curve, (points,)."""
+    return np.broadcast_to(np.asarray(values), curve.shape).ravel()
 
 
 def _has(record: Any, field: str) -> bool:
@@ -171,9 +269,9 @@ def _has(record: Any, field: str) -> bool:
 def _deviation(
     field: str, theory: LearningCurve, index: np.ndarray, simulated: LearningCurve, kept: np.ndarray
 ) -> Deviation:
-    expected = np.ravel(getattr(theory, field))[index]
-    measured = np.ravel(getattr(simulated, field))[kept]
-    error = np.ravel(getattr(simulated.standard_errors, field))[kept]
+    expected = _flat(theory, getattr(theory, field))[index]
+    measured = _flat(simulated, getattr(simulated, field))[kept]
+    error = _flat(simulated, simulated.standard_error(field))[kept]
     # An average that is exact (n = 1) fluctuates by rounding only.
     error = np.maximum(error, 8 * np.finfo(float).eps * np.abs(measured))
     difference, tiny = measured - expected, np.finfo(float).tiny

@@ -1,66 +1,97 @@
-"""Means and standard errors over trials that do not all reach the same number of samples."""
+"""Means and standard errors over trials that do not all reach the same points."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from kerneltheory.experiments.points import Points
 from kerneltheory.learning.curve import LearningCurve, StandardErrors
 
 MEASURED = ("test_error", "train_error", "gcv", "leave_one_out")
 
 
 class TrialTable:
-    """Values of each trial at each size, and of each pair of successive trials.
+    """What each trial measured at each point, alone and with the trial before it.
 
     Args:
-        sizes: numbers of samples, shape (sizes,).
-        counts: number of trials for each size, not rising.
+        points: of the curves.
     """
 
-    def __init__(self, sizes: np.ndarray, counts: np.ndarray) -> None:
-        self.sizes, self.counts = sizes, counts
-        shape = (int(counts.max()), len(sizes))
+    def __init__(self, points: Points) -> None:
+        self.points = points
+        shape = (points.trials, len(points.n))
         self.values = {name: np.full(shape, np.nan) for name in MEASURED}
         self.pairs = np.full((shape[0] - 1, shape[1]), np.nan)
+        self._missing = set(range(points.trials))
 
-    def add(self, trial: int, active: np.ndarray, measured: dict[str, np.ndarray]) -> None:
-        """Enter what one trial measured at its sizes."""
-        for name, value in measured.items():
-            self.values[name][trial, active] = value
+    def add(self, trial: int, measured: Mapping[str, np.ndarray]) -> None:
+        """Enter what `run_trial` returned; the order of trials does not matter.
 
-    def add_pair(self, trial: int, active: np.ndarray, bias: np.ndarray) -> None:
-        """Enter the bias that a trial gives together with the one before it."""
-        self.pairs[trial - 1, active] = bias
+        Raises:
+            ValueError: an array is missing or does not have the shape of the trial's points.
+        """
+        active = self.points.active(trial)
+        for name in (*MEASURED, *(["bias"] if trial else [])):
+            shape = np.shape(measured[name]) if name in measured else None
+            if shape != active.shape:
+                raise ValueError(
+                    f"trial {trial} must hold {name} of shape {active.shape}, got {shape}"
+                )
+            row = self.pairs[trial - 1] if name == "bias" else self.values[name][trial]
+            row[active] = measured[name]
+        self._missing.discard(trial)
 
-    def learning_curve(self, ridge: float, method: str, shape: tuple[int, ...]) -> LearningCurve:
-        """The means over trials with their standard errors, in the shape of n."""
+    def learning_curves(self, method: str, *, noisy: bool = True) -> tuple[LearningCurve, ...]:
+        """The means over trials with their standard errors, a curve after the other.
+
+        Args:
+            method: what made them.
+            noisy: whether the noise variance of the points is that of the labels.
+
+        Raises:
+            ValueError: a trial is missing.
+        """
+        if self._missing:
+            raise ValueError(f"every trial must be entered, {sorted(self._missing)[:5]} are not")
+        return tuple(
+            self._learning_curve(where, shape, method, noisy)
+            for where, shape in self.points.curves()
+        )
+
+    def _learning_curve(
+        self, where: slice, shape: tuple[int, ...], method: str, noisy: bool
+    ) -> LearningCurve:
+        places = np.arange(len(self.points.n))[where]
         means: dict[str, Any] = {}
         errors: dict[str, Any] = {}
         for name in (*MEASURED, "bias", "variance"):
-            columns = [self._column(name, i) for i in range(len(self.sizes))]
+            columns = [self._column(name, place) for place in places]
             means[name] = np.array([mean for mean, _ in columns]).reshape(shape)
             errors[name] = np.array([error for _, error in columns]).reshape(shape)
+        noise = self.points.noise_variance[where].reshape(shape) if noisy else None
         return LearningCurve(
-            n=self.sizes.reshape(shape),
-            ridge=np.full(shape, ridge),
+            n=self.points.n[where].reshape(shape),
+            ridge=self.points.ridge[where].reshape(shape),
+            noise_variance=noise,
             **means,
             standard_errors=StandardErrors(**errors),
-            trials=self.counts.reshape(shape),
+            trials=self.points.counts[where].reshape(shape),
             method=method,
         )
 
-    def _column(self, name: str, index: int) -> tuple[float, float]:
-        """Mean and standard error of one quantity at one size."""
-        count = int(self.counts[index])
-        pairs = self.pairs[: count - 1, index]
+    def _column(self, name: str, place: int) -> tuple[float, float]:
+        """Mean and standard error of one quantity at one point."""
+        count = int(self.points.counts[place])
+        pairs = self.pairs[: count - 1, place]
         if name == "bias":
             left_out = _leave_out_pairs(pairs)
             return float(pairs.mean()), _jackknife(left_out)
         if name == "variance":
-            trials = self.values["test_error"][:count, index]
+            trials = self.values["test_error"][:count, place]
             left_out = _leave_out(trials) - _leave_out_pairs(pairs)
             return float(trials.mean() - pairs.mean()), _jackknife(left_out)
-        trials = self.values[name][:count, index]
+        trials = self.values[name][:count, place]
         return float(trials.mean()), _jackknife(_leave_out(trials))
 
 

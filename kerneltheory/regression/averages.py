@@ -14,49 +14,45 @@ matrix serve every n.
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
-from kerneltheory.regression.nested import NestedRegression
-
 (_trmm,) = get_blas_funcs(("trmm",), dtype=np.float64)
 
 
-def congruence(first: NestedRegression, matrix: np.ndarray, second: NestedRegression) -> np.ndarray:
-    """Return L^{-1} A L'^{-T} for the factors of two regressions.
+def congruence(first: np.ndarray, matrix: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return L^{-1} A L'^{-T} for the inverse factors of two regressions.
 
     Args:
-        first: gives L, (N, N).
+        first: L^{-1}, (N, N), the `inverse_factor` of a `NestedRegression`.
         matrix: A, (N, N); it is overwritten where its memory order allows.
-        second: gives L', at least as large; the same as `first` for one training set.
+        second: L'^{-1}, at least as large; the same as `first` for one training set.
 
     Examples:
-        >>> nested = NestedRegression(4 * np.eye(2), [1.0, 2.0], ridge=0.0)
-        >>> congruence(nested, np.eye(2), nested)
+        >>> congruence(np.eye(2) / 2, np.eye(2), np.eye(2) / 2)
         array([[0.25, 0.  ],
                [0.  , 0.25]])
     """
     # LAPACK sees the transpose of a row-ordered array, so everything below is transposed:
     # (L^{-1} A L'^{-T})' = L'^{-1} A' L^{-T}.
     size = len(matrix)
-    right = second.inverse_factor[:size, :size]
+    right = second[:size, :size]
     result = _trmm(1.0, right.T, matrix.T, trans_a=1, overwrite_b=1)
-    result = _trmm(1.0, first.inverse_factor.T, result, side=1, overwrite_b=1)
+    result = _trmm(1.0, first.T, result, side=1, overwrite_b=1)
     return result.T
 
 
-def prefix_traces(regression: NestedRegression, matrix: np.ndarray) -> np.ndarray:
+def prefix_traces(inverse_factor: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Return tr(M_n A_n) at every n, shape (N,).
 
     Args:
-        regression: gives M.
+        inverse_factor: L^{-1}, (N, N), where M = L^{-T} L^{-1}.
         matrix: A, (N, N); it is overwritten where its memory order allows.
 
     Examples:
-        >>> nested = NestedRegression(4 * np.eye(2), [1.0, 2.0], ridge=0.0)
-        >>> prefix_traces(nested, np.eye(2))
+        >>> prefix_traces(np.eye(2) / 2, np.eye(2))
         array([0.25, 0.5 ])
     """
-    half = _trmm(1.0, regression.inverse_factor.T, matrix.T, side=1, overwrite_b=1)
+    half = _trmm(1.0, inverse_factor.T, matrix.T, side=1, overwrite_b=1)
     # half' = A' L^{-T} seen from here: its columns pair with the rows of L^{-1}.
-    return np.cumsum(np.einsum("ij,ij->i", regression.inverse_factor, half.T))
+    return np.cumsum(np.einsum("ij,ij->i", inverse_factor, half.T))
 
 
 def prefix_block_sums(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -7,9 +7,12 @@ first n samples are sums over the first n rows of L^{-1}:
     a_j(n) = sum_{i<=n} z_i (L^{-1})_ij,    M_jj(n) = sum_{i<=n} (L^{-1})_ij^2,
 
 where a(n) = M(n) y_n and M(n) = (K_n + ridge I)^{-1}. Everything here runs down those rows once.
+Predictions at test points do without the inverse: it is computed when something else asks for it.
 """
 
+import functools
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +69,8 @@ class NestedRegression:
     Attributes:
         size: N.
         ridge: the ridge.
-        inverse_factor: L^{-1}, (N, N), lower triangular, where L L' = K_N + ridge I.
+        factor: L, (N, N), lower triangular, where L L' = K_N + ridge I.
+        inverse_factor: L^{-1}, (N, N), computed once, when it is first asked for.
         whitened_labels: z = L^{-1} y, of the shape of y.
 
     Raises:
@@ -89,10 +93,15 @@ class NestedRegression:
         self.ridge = scalar_ridge(ridge)
         self.size = len(matrix)
         labels = finite_labels(y, self.size)
-        factor = cholesky(matrix, self.ridge)
-        self._whitened = np.ascontiguousarray(solve_factor(factor, labels.reshape(self.size, -1)))
+        self.factor = cholesky(matrix, self.ridge)
+        solution = solve_factor(self.factor, labels.reshape(self.size, -1))
+        self._whitened = np.ascontiguousarray(solution)
         self.whitened_labels = self._whitened.reshape(labels.shape)
-        self.inverse_factor = invert_in_place(factor)
+
+    @functools.cached_property
+    def inverse_factor(self) -> np.ndarray:
+        """L^{-1}, (N, N), lower triangular."""
+        return invert_in_place(self.factor.copy())
 
     def errors(self) -> NestedErrors:
         """Return training error, generalised cross-validation and leave-one-out at every n.
@@ -140,7 +149,8 @@ class NestedRegression:
     def predictions(self, cross_gram: Any, sizes: Any = None) -> np.ndarray:
         """Return the predictions at test points from the first n samples.
 
-        f_n(x) = sum_{i<=n} W_i(x) z_i with W = L^{-1} K(X, x), a running sum over samples.
+        f_n(x) = sum_{i<=n} W_i(x) z_i with W = L^{-1} K(X, x), a running sum over samples; at given
+        sizes and more than N/3 test points K(x, X) a(n), which is the cheaper there.
 
         Args:
             cross_gram: kernel between samples and test points, (N, tests).
@@ -160,21 +170,29 @@ class NestedRegression:
         """
         cross = check.finite("cross_gram", cross_gram, ndim=2)
         _check_length("cross_gram", cross, self.size)
-        if sizes is not None:
-            unique, order = self._unique(sizes)
+        unique, order = self._unique(np.arange(1, self.size + 1) if sizes is None else sizes)
+        if sizes is not None and 3 * cross.shape[1] > self.size:
             return self._restore(np.swapaxes(self._coefficient_rows(unique) @ cross, 1, 2)[order])
-        result = np.empty((self._whitened.shape[1], *cross.shape))
-        running = np.zeros((len(result), cross.shape[1]))
-        for start in range(0, self.size, _WIDE_PANEL):
-            stop = min(start + _WIDE_PANEL, self.size)
-            whitened = self.inverse_factor[start:stop, :stop] @ cross[:stop]
-            for row in range(0, stop - start, _PANEL):
-                panel = slice(start + row, min(start + row + _PANEL, stop))
-                rows = whitened[row : row + _PANEL]
-                for output, carried in enumerate(running):
-                    weights = self._whitened[panel, output]
-                    result[output, panel] = _prefix_sums(weights, rows, carried)
-        return self._restore(np.moveaxis(result, 0, -1))
+        whitened = solve_factor(self.factor, cross)
+        if sizes is None:
+            return self._restore(self._running_sums(whitened))
+        result = np.empty((len(unique), cross.shape[1], self._whitened.shape[1]))
+        running = np.zeros(result.shape[1:])
+        for index, (start, stop) in enumerate(pairwise([0, *unique])):
+            running += whitened[start:stop].T @ self._whitened[start:stop]
+            result[index] = running
+        return self._restore(result[order])
+
+    def _running_sums(self, whitened: np.ndarray) -> np.ndarray:
+        """Return the sums over the first n rows of W times z, (N, tests, outputs)."""
+        result = np.empty((self._whitened.shape[1], *whitened.shape))
+        running = np.zeros((len(result), whitened.shape[1]))
+        for start in range(0, self.size, _PANEL):
+            panel = slice(start, start + _PANEL)
+            for output, carried in enumerate(running):
+                weights = self._whitened[panel, output]
+                result[output, panel] = _prefix_sums(weights, whitened[panel], carried)
+        return np.moveaxis(result, 0, -1)
 
     def coefficients(self, sizes: Any) -> np.ndarray:
         """Return the dual coefficients of the regressions on the first n samples.
@@ -274,7 +292,7 @@ class NestedRegression:
             >>> nested.log_marginal_likelihood() + np.log(2 * np.pi) * np.array([0.5, 1.0])
             array([ 0., -2.])
         """
-        log_pivots = -np.log(np.diagonal(self.inverse_factor))
+        log_pivots = np.log(np.diagonal(self.factor))
         terms = self._whitened**2 / 2 + (log_pivots + np.log(2 * np.pi) / 2)[:, None]
         return self._restore(-np.cumsum(terms, axis=0))
 

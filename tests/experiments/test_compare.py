@@ -1,5 +1,7 @@
 """Deviations of simulation from theory, computed by hand."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -106,6 +108,92 @@ def test_plot_draws_on_the_axes_it_is_given():
 def test_plot_makes_axes_where_none_are_given():
     axes = compare(THEORY, simulated()).plot()
     assert axes.figure is plt.gcf()
+
+
+# --- several ridges and noises -----------------------------------------------------------------
+
+
+def grid(n, ridges, noises, factor=1.0, errors=None):
+    """Test errors that tell their parameters, of shape (noises, ridges, n)."""
+    n, ridge, noise = np.broadcast_arrays(
+        n, np.array(ridges)[:, None], np.array(noises)[:, None, None]
+    )
+    values = factor * (100 * noise + 10 * ridge + 1 / n)
+    error = None if errors is None else StandardErrors(test_error=np.full(n.shape, errors))
+    return LearningCurve(
+        n=n, ridge=ridge, noise_variance=noise, test_error=values, standard_errors=error
+    )
+
+
+THEORY_GRID = grid(np.array([5, 10, 20, 40]), [0.3, 0.1, 0.2], [0.5, 0.0])
+MEASURED_GRID = grid(np.array([40, 10]), [0.1, 0.3], [0.0, 0.5], 1.01, errors=0.01)
+
+
+def test_points_are_matched_by_all_their_parameters_in_any_shape():
+    for theory in (THEORY_GRID, flattened(THEORY_GRID)):
+        for measured in (MEASURED_GRID, flattened(MEASURED_GRID)):
+            deviation = compare(theory, measured)["test_error"]
+            assert deviation.z.shape == (8,)
+            assert_allclose(deviation.relative, 0.01, rtol=1e-12)
+    part = compare(THEORY_GRID, MEASURED_GRID, min_n=20)["test_error"]
+    assert_allclose(part.relative, 0.01, rtol=1e-12)
+    assert part.z.shape == (4,)
+
+
+def flattened(curve):
+    names = ("n", "ridge", "noise_variance", "test_error")
+    errors = curve.standard_error("test_error")
+    return LearningCurve(
+        **{name: np.ravel(getattr(curve, name)) for name in names},
+        standard_errors=None if errors is None else StandardErrors(test_error=np.ravel(errors)),
+    )
+
+
+def test_theory_of_another_noise_is_refused():
+    with pytest.raises(ValueError, match=r"theory lacks n = 40, ridge = 0.1, noise variance = 0"):
+        compare(grid(np.array([10, 40]), [0.1, 0.3], [0.1, 0.5]), MEASURED_GRID)
+
+
+def test_theory_with_several_values_at_one_point_is_refused():
+    theory = LearningCurve(
+        n=np.array([10, 10, 20, 40]), features=np.array([5, 6, 6, 6]), test_error=np.arange(4.0)
+    )
+    with pytest.raises(ValueError, match=r"got several \(it varies in n, features\)"):
+        compare(theory, simulated())
+
+
+def test_plot_has_a_line_and_dots_for_each_ridge_and_noise():
+    axes = compare(THEORY_GRID, MEASURED_GRID).plot()
+    lines = [line for line in axes.lines if not line.get_label().startswith("_")]
+    assert len(lines) == len(axes.containers) == 4
+    assert len({line.get_color() for line in lines}) == 4
+    for line, container in zip(lines, axes.containers, strict=True):
+        # A line passes below the dots of its own colour, by the factor of the simulation.
+        dots = container.lines[0]
+        assert dots.get_color() == line.get_color()
+        assert_array_equal(line.get_xdata(), [5, 10, 20, 40])
+        assert_array_equal(dots.get_xdata(), [10, 40])
+        assert_allclose(dots.get_ydata(), 1.01 * line.get_ydata()[[1, 3]], rtol=1e-12)
+    assert lines[0].get_label() == "test error, ridge 0.1, noise variance 0"
+
+
+def test_plot_draws_a_ridge_that_goes_with_n_as_one_line():
+    ridge = 1.0 / N
+    theory = LearningCurve(n=N, ridge=ridge, test_error=ridge)
+    errors = StandardErrors(test_error=ridge)
+    measured = LearningCurve(n=N, ridge=ridge, test_error=ridge, standard_errors=errors)
+    axes = compare(theory, measured).plot()
+    assert len(axes.containers) == 1
+    assert_array_equal(axes.lines[0].get_xdata(), N)
+
+
+def test_plot_draws_against_the_ridge_where_that_alone_varies():
+    ridge = np.array([1.0, 0.1, 10.0])
+    theory = LearningCurve(n=np.full(3, 7), ridge=ridge, test_error=1 + ridge)
+    errors = StandardErrors(test_error=ridge)
+    axes = compare(theory, replace(theory, standard_errors=errors)).plot()
+    assert_array_equal(axes.lines[0].get_xdata(), np.sort(ridge))
+    assert "ridge" in axes.get_xlabel()
 
 
 @pytest.mark.parametrize(

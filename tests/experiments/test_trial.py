@@ -6,9 +6,10 @@ import sympy
 from numpy.testing import assert_allclose
 from scipy.special import eval_legendre, gammaln, lpmv
 
-from kerneltheory.experiments.simulate import _problem
+from kerneltheory.experiments.simulate import sphere_problem
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial
 from kerneltheory.kernels.kernel import dot_product_kernel
+from kerneltheory.regression.nested import NestedRegression
 from kerneltheory.spectra.domains import spectrum
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
@@ -40,11 +41,18 @@ def real_harmonics(x):
     return np.array(columns).T, np.array(degrees)
 
 
+def predictions(trial, cross, sizes):
+    """Of the drawn labels, by a regression of their own."""
+    (group,) = trial.groups
+    nested = NestedRegression(trial._gram(), trial.labels[:, 0], group.ridge)
+    return nested.predictions(cross, sizes)
+
+
 class Sphere:
     """Two fixed training sets of S^2 and everything about them as sums over harmonics."""
 
     def __init__(self):
-        self.problem, _ = _problem(EXPONENTIAL, TARGET, 3, SIZES, RIDGE, 4)
+        self.problem = sphere_problem(EXPONENTIAL, TARGET, 3, SIZES, RIDGE, 4, 0)
         self.trials = [AveragedTrial(self.problem, np.random.default_rng([7, i])) for i in (0, 1)]
         harmonics = [real_harmonics(trial.x) for trial in self.trials]
         self.degrees = harmonics[0][1]
@@ -97,7 +105,7 @@ def test_label_kernel_and_norm_matrices_are_sums_over_harmonics(sphere, second):
 def test_zonal_sums_of_high_degree_keep_their_digits(dim, rng):
     # In powers of the cosine the coefficients of degree 40 reach 1e15 and cancel.
     target = Target({40: 1.0})
-    problem, _ = _problem(EXPONENTIAL, target, dim, [10], RIDGE, 4)
+    problem = sphere_problem(EXPONENTIAL, target, dim, [10], RIDGE, 4, 0)
     x = uniform_sphere(rng, 10, dim)
     *_, expected = gegenbauer_sequence(dim, x @ x.T, 40)
     # A cosine is off by eps, and the slope of P_k at most k^2.
@@ -156,7 +164,7 @@ def test_averages_given_the_samples_are_means_over_drawn_targets_and_noise(spher
 @pytest.mark.parametrize("ridge", [1e-3, 0.5])
 def test_drawn_test_error_is_that_of_many_test_points(ridge):
     dim, sizes = 5, np.array([1, 10, 80])
-    problem, _ = _problem(EXPONENTIAL, TARGET, dim, sizes, ridge, 4)
+    problem = sphere_problem(EXPONENTIAL, TARGET, dim, sizes, ridge, 4, 0)
     trial = DrawnTrial(problem, np.random.default_rng(11))
     points = uniform_sphere(np.random.default_rng(12), 20000, dim)
     target = sum(
@@ -164,7 +172,7 @@ def test_drawn_test_error_is_that_of_many_test_points(ridge):
         for k, part in enumerate(gegenbauer_sequence(dim, points[:, 0], 3))
     )
     cross = np.exp(trial.x @ points.T)
-    errors = (trial.regression.predictions(cross, sizes) - target) ** 2
+    errors = (predictions(trial, cross, sizes) - target) ** 2
     standard_errors = errors.std(axis=1) / np.sqrt(errors.shape[1])
     assert np.all(
         np.abs(trial.measured()["test_error"] - errors.mean(axis=1)) < 4 * standard_errors
@@ -173,7 +181,7 @@ def test_drawn_test_error_is_that_of_many_test_points(ridge):
 
 def test_drawn_bias_is_the_inner_product_of_residuals_at_many_test_points():
     dim, sizes = 5, np.array([1, 10, 80])
-    problem, _ = _problem(EXPONENTIAL, TARGET, dim, sizes, RIDGE, 4)
+    problem = sphere_problem(EXPONENTIAL, TARGET, dim, sizes, RIDGE, 4, 0)
     trials = [DrawnTrial(problem, np.random.default_rng([13, i])) for i in (0, 1)]
     points = uniform_sphere(np.random.default_rng(14), 20000, dim)
     target = sum(
@@ -181,7 +189,7 @@ def test_drawn_bias_is_the_inner_product_of_residuals_at_many_test_points():
         for k, part in enumerate(gegenbauer_sequence(dim, points[:, 0], 3))
     )
     first, second = (
-        trial.regression.predictions(np.exp(trial.x @ points.T), sizes) - target for trial in trials
+        predictions(trial, np.exp(trial.x @ points.T), sizes) - target for trial in trials
     )
     products = first * second
     standard_errors = products.std(axis=1) / np.sqrt(products.shape[1])
@@ -191,10 +199,10 @@ def test_drawn_bias_is_the_inner_product_of_residuals_at_many_test_points():
 
 @pytest.mark.parametrize("run", [DrawnTrial, AveragedTrial])
 def test_bias_with_a_trial_of_more_sizes_uses_the_sizes_in_common(run):
-    problem, _ = _problem(EXPONENTIAL, TARGET, 4, SIZES, RIDGE, 4)
-    large = run(problem, np.random.default_rng(0))
-    small = run(problem.with_sizes(problem.sizes[:3]), np.random.default_rng(1))
-    first = run(problem.with_sizes(problem.sizes[:3]), np.random.default_rng(0))
+    problem = sphere_problem(EXPONENTIAL, TARGET, 4, SIZES, RIDGE, [5, 5, 5, 4, 4], 0)
+    large = run(problem, np.random.default_rng(0), 3)
+    small = run(problem, np.random.default_rng(1), 4)
+    first = run(problem, np.random.default_rng(0), 4)
     # The same generator gives the same first rows, but another draw of noise after them.
     assert_allclose(large.x[: len(first.x)], first.x)
     shape = small.bias_with(large).shape
@@ -210,7 +218,7 @@ def test_samples_that_rounding_puts_beyond_each_other(monkeypatch, rng):
     assert longest @ longest > 1
     pair = np.array([longest, longest, -longest])
     monkeypatch.setattr("kerneltheory.experiments.trial.uniform_sphere", lambda *_: pair)
-    problem, _ = _problem(EXPONENTIAL, TARGET, 2, [3], RIDGE, 4)
+    problem = sphere_problem(EXPONENTIAL, TARGET, 2, [3], RIDGE, 4, 0)
     assert np.isfinite(DrawnTrial(problem, rng).measured()["test_error"]).all()
 
 
@@ -234,7 +242,7 @@ def test_a_small_ridge_does_not_turn_rounding_into_error():
     dim, n, ridge = 24, 700, 1e-6
     kernel = dot_product_kernel(sympy.exp(-(1 - T) / 10))
     target = Target({1: 0.5, 2: 0.3, 3: 0.2}, noise_variance=0.1)
-    problem, _ = _problem(kernel, target, dim, [n], ridge, 4)
+    problem = sphere_problem(kernel, target, dim, [n], ridge, 4, 0)
     trial = DrawnTrial(problem, np.random.default_rng(0))
     x = trial.x.astype(np.longdouble)
     cosines = x @ x.T
@@ -242,23 +250,16 @@ def test_a_small_ridge_does_not_turn_rounding_into_error():
     lower = cholesky_in_extended_precision(
         np.exp((cosines - 1) / 10) + np.longdouble(ridge) * np.eye(n)
     )
-    labels = solve_triangular_in_extended_precision(lower, trial._labels(_noise(0, n, dim))[0])
+    labels = solve_triangular_in_extended_precision(lower, trial.labels[:, 0])
     flipped = lower.T[::-1, ::-1]
     coefficients = solve_triangular_in_extended_precision(flipped, labels[::-1])[::-1]
     levels = spectrum(kernel, dim, 12)
     squares = levels.level_masses * levels.eigenvalues
     parts = gegenbauer_sequence(dim, cosines, 12, lambda f: _extended(f))
     form = sum(np.longdouble(w) * part for w, part in zip(squares, parts, strict=True))
-    exact = 1 - 2 * coefficients @ trial.overlap + coefficients @ form @ coefficients
+    exact = 1 - 2 * coefficients @ trial.overlap[:, 0] + coefficients @ form @ coefficients
     # The system has the condition number 700/5e-6: 1e-7 of relative rounding in coefficients.
     assert trial.measured()["test_error"][0] == pytest.approx(float(exact), rel=1e-6)
-
-
-def _noise(seed, n, dim):
-    """What the trial of this seed drew as noise."""
-    generator = np.random.default_rng(seed)
-    generator.standard_normal((n, dim))
-    return generator.standard_normal(n)
 
 
 def _extended(fraction):

@@ -16,8 +16,9 @@ def system(rng, size):
     return points @ points.T / size
 
 
-def regression(gram):
-    return NestedRegression(gram, np.ones(len(gram)), RIDGE)
+def factor(gram):
+    """The inverse of the Cholesky factor."""
+    return NestedRegression(gram, np.ones(len(gram)), RIDGE).inverse_factor
 
 
 def inverse(gram, n):
@@ -50,7 +51,7 @@ def test_congruence_is_the_product_with_the_inverse_factors(rng, order):
     right = np.linalg.inv(np.linalg.cholesky(second + RIDGE * np.eye(40)))[:30, :30]
     expected = lower @ matrix @ right.T
     given = np.array(matrix, order=order)
-    actual = congruence(regression(first), given, regression(second))
+    actual = congruence(factor(first), given, factor(second))
     # The condition number is about 4.5/0.5, and norms of the factors at most 1/sqrt(0.5).
     assert_allclose(actual, expected, rtol=0, atol=1e-12)
 
@@ -59,7 +60,7 @@ def test_congruence_is_the_product_with_the_inverse_factors(rng, order):
 def test_traces_of_one_training_set(rng, symmetric):
     gram, matrix = system(rng, 30), rng.standard_normal((30, 30))
     matrix = matrix + matrix.T if symmetric else matrix
-    traces = prefix_traces(regression(gram), matrix.copy())
+    traces = prefix_traces(factor(gram), matrix.copy())
     expected = [np.trace(inverse(gram, n) @ matrix[:n, :n]) for n in range(1, 31)]
     assert_allclose(traces, expected, rtol=0, atol=1e-12)
 
@@ -67,7 +68,7 @@ def test_traces_of_one_training_set(rng, symmetric):
 def test_traces_of_two_matrices_and_one_training_set(rng):
     gram = system(rng, 30)
     labels, form = system(rng, 30), system(rng, 30)
-    nested = regression(gram)
+    nested = factor(gram)
     sums = prefix_block_sums(
         congruence(nested, labels.copy(), nested), congruence(nested, form.copy(), nested)
     )
@@ -81,7 +82,7 @@ def test_traces_of_two_matrices_and_two_training_sets(rng):
     """Neither matrix is symmetric: they stand between two sets of samples."""
     one, other = system(rng, 30), system(rng, 45)
     labels, form = rng.standard_normal((2, 30, 30))
-    first, second = regression(one), regression(other)
+    first, second = factor(one), factor(other)
     sums = prefix_block_sums(
         congruence(first, labels.copy(), second), congruence(first, form.copy(), second)
     )

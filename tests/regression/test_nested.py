@@ -68,11 +68,24 @@ def test_predictions_are_those_of_a_dense_solve(problem):
 
 def test_predictions_at_given_sizes_are_rows_of_all_predictions(problem):
     sizes = [40, 1, 60, 40]
-    every = problem.nested.predictions(problem.cross)
-    some = problem.nested.predictions(problem.cross, sizes)
-    assert some.shape == (4, *every.shape[1:])
     scale = np.abs(problem.nested.coefficients([60])).sum()
-    assert_allclose(some, every[np.array(sizes) - 1], rtol=0, atol=problem.rtol * scale)
+    # Few test points take the factor; more than a third of N the coefficients.
+    for cross in (problem.cross, problem.gram):
+        every = problem.nested.predictions(cross)
+        some = problem.nested.predictions(cross, sizes)
+        assert some.shape == (4, *every.shape[1:])
+        assert_allclose(some, every[np.array(sizes) - 1], rtol=0, atol=problem.rtol * scale)
+
+
+def test_the_inverse_factor_is_computed_for_nothing_that_does_without(rng):
+    problem = Problem(rng, 1e-3)
+    problem.nested.predictions(problem.cross)
+    problem.nested.predictions(problem.cross, [5, 60])
+    problem.nested.log_marginal_likelihood()
+    assert "inverse_factor" not in vars(problem.nested)
+    inverse = problem.nested.inverse_factor
+    problem.close(inverse @ problem.nested.factor, np.eye(SIZE))
+    assert problem.nested.inverse_factor is inverse
 
 
 def test_train_error_is_the_mean_squared_residual(problem):
