@@ -7,18 +7,16 @@ those of the grid that the table lacks (all of them take about an hour on two co
 from pathlib import Path
 
 from kerneltheory.core.figures import save
-from kerneltheory.experiments.validity_grid import draw, judge, measure, summary
+from kerneltheory.experiments.judgement import measure, report
+from kerneltheory.experiments.validity_grid import Point, figure, grid, judged, simulated
 
 HERE = Path(__file__).parent
 
 
 def main() -> None:
-    judged = judge(measure(HERE / "validity.csv"))
-    print(dict(summary(judged)))
-    for one in judged:
-        if one.valid and not one.agrees:
-            print(one.point, f"off by {one.deviation:+.2%}, estimated {one.validity:.2%}")
-    save(draw(judged), HERE / "validity.png", HERE / "validity.pdf")
+    found = judged(measure(HERE / "validity.csv", grid(), simulated, Point))
+    report(found)
+    save(figure(found), HERE / "validity.png", HERE / "validity.pdf")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from kerneltheory.spectra.spectrum import Spectrum, Target
 FEATURES_OF_PRODUCTS = ("hypercube", "gaussian")
 MOST_PADDING = 512
 LEAST_POINTS = 16
+UNDERFLOW = 2**20
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
 
@@ -199,8 +200,36 @@ def problem(
     dtype = working_dtype(spectrum, n, ridge, target)
     levels = levels_of(spectrum, dtype)
     points, shape = flat_points(n, ridge, noise, dtype=dtype)
+    refuse_overflow("n", levels, points[0], points[1])
     _refuse_ridge(spectrum, levels, points)
     return levels, points, shape
+
+
+def refuse_overflow(name: str, levels: Levels, count: jax.Array, ridge: jax.Array) -> None:
+    """Refuse numbers of samples so small that the effective ridge (h(1) + ridge)/n is no float.
+
+    Args:
+        name: of the argument.
+        levels: of the spectrum.
+        count: number of samples, or of features.
+        ridge: broadcasts with it.
+
+    Raises:
+        ValueError: naming the least number that is accepted.
+    """
+    if not is_concrete(levels, count, ridge):
+        return
+    limits = np.finfo(count.dtype)
+    scale = np.asarray(levels.trace, float) / 2 + np.abs(np.asarray(ridge, float)) / 2
+    # With a factor of 2 for sums on the way. Products underflow well above the least normal number.
+    least = np.maximum(4 * (scale / float(limits.max)), UNDERFLOW * float(limits.tiny))
+    low = np.asarray(count, float) < least
+    if low.any():
+        worst = int(np.flatnonzero(low)[0])
+        raise ValueError(
+            f"{name} must be at least {np.broadcast_to(least, low.shape)[worst]:.3g} here, where "
+            f"the effective ridge leaves the range of floats, got {float(count[worst]):g}"
+        )
 
 
 def check_spectrum(spectrum: Any) -> None:

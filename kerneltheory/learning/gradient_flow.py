@@ -304,13 +304,14 @@ def _best_times(problem: _Problem, n: np.ndarray) -> np.ndarray:
 def _early_time(problem: _Problem, n: np.ndarray, slope: float) -> np.ndarray:
     r"""A time before that of the least error: of the first eigenvector, or of the first noise.
 
-    To second order :math:`T = P - 2 t n \sum \lambda F^2 + t^2 n (n \sum \lambda^2 F^2
-    + (P + \sigma^2) \sum N \lambda^2)`.
+    To second order :math:`T = P - 2 t n \sum \lambda F^2 + t^2 n (2 n \sum \lambda^2 F^2
+    + h(1) \sum \lambda F^2 + (P + \sigma^2) \sum N \lambda^2)`, see `flow_derivations`.
     """
     labels = problem.power.sum() + problem.noise
     spread = labels * np.sum(problem.masses * problem.eigenvalues)
     squares = np.sum(problem.eigenvalues**2 * problem.power)
-    return np.minimum(1 / (n * problem.trace), slope / (n * squares + spread))
+    change = 2 * n * squares + problem.trace * slope + spread
+    return np.minimum(1 / (n * problem.trace), slope / change)
 
 
 def _test_errors(problem: _Problem, n: np.ndarray, time: np.ndarray) -> np.ndarray:

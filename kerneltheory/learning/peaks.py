@@ -49,8 +49,9 @@ class Peaks(ArrayRecord):
     r"""The local maxima of the test error over the number of samples, from few samples on.
 
     Args:
-        levels: of each peak the level that is being learned, the one with the largest part in
-            $\sum_k N_k q_k^2$: the degree, on the sphere. Of a peak at $\kappa = 0$ the last one.
+        levels: of each peak the level that is being learned: the last, by falling eigenvalue, that
+            is at least half learned, or a later one with the largest part in $\sum_k N_k q_k^2$,
+            but before that of the next peak; the degree, on the sphere.
         n: number of samples at the peak.
         test_error: its height; infinite where ridge and tail vanish.
         valley: the lowest test error between the peak before, or the start, and this one.
@@ -253,7 +254,7 @@ def _found(state: _State, grid: np.ndarray, ridge: float, whole: bool) -> Peaks:
         last = np.where(held, state.eigenvalues, np.inf).argmin()
         n, owners = np.append(n, rank), np.append(owners, last)
     keep = n >= 1
-    owners = owners[keep]
+    owners = _one_each(state.eigenvalues, owners)[keep]
     searched = np.append(owners, np.flatnonzero(state.eigenvalues >= grid[0]))
     return Peaks(
         levels=owners,
@@ -264,6 +265,20 @@ def _found(state: _State, grid: np.ndarray, ridge: float, whole: bool) -> Peaks:
         exist=np.isin(np.arange(searched.max(initial=-1) + 1), owners),
         ridge=ridge,
     )
+
+
+def _one_each(eigenvalues: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """The levels of successive peaks, moved back where one is not before that of the next.
+
+    A level that is not quite half learned at its own peak may look like the next one, which has
+    its peak later.
+    """
+    order = np.argsort(-eigenvalues, kind="stable")
+    ranks = np.argsort(order)[owners]
+    steps = np.arange(ranks.size)[::-1]
+    # Strictly rising: the largest such ranks that are not above the given ones.
+    rising = np.minimum.accumulate((ranks + steps)[::-1])[::-1] - steps
+    return order[np.maximum(rising, 0)]
 
 
 def _valleys(state: _State, grid: np.ndarray, tops: np.ndarray) -> np.ndarray:
@@ -309,10 +324,14 @@ def _slope(state: _State, log_kappa: jax.Array) -> jax.Array:
 
 
 def _description(state: _State, log_kappa: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return n, T + noise, and the level with the largest N q^2."""
+    """Return n, T + noise, and the level that is being learned."""
     sums = _sums(state, log_kappa)
     noisy = jnp.sum(sums.unlearned**2 * state.power) + state.noise
-    return sums.n, noisy * (sums.n / sums.width), jnp.argmax(sums.masses * sums.learned)
+    # A level of few modes after one of many has never the largest part in the sum of N q^2.
+    largest = jnp.argmax(sums.masses * sums.learned)
+    known = (state.eigenvalues >= log_kappa) | (jnp.arange(state.eigenvalues.size) == largest)
+    last = jnp.argmin(jnp.where(known, state.eigenvalues, jnp.inf))
+    return sums.n, noisy * (sums.n / sums.width), last
 
 
 @jax.jit
@@ -336,4 +355,21 @@ def _refined_jit(state: _State, low: jax.Array, high: jax.Array) -> jax.Array:
     return jax.lax.map(refine, (low, high))
 
 
-_slopes, _described, _refined = map(float64_policy, (_slopes_jit, _described_jit, _refined_jit))
+def _padded(function: Any) -> Any:
+    """The function of a state and arrays, which are padded to a power of two.
+
+    So jax compiles once for many numbers of points: a grid's depends on the spectrum's span.
+    """
+
+    def evaluated(state: _State, *logs: np.ndarray) -> Any:
+        size = logs[0].size
+        length = max(16, 2 ** max(size - 1, 0).bit_length())
+        filled = (np.pad(x, (0, length - size)) for x in logs)
+        return jax.tree.map(lambda x: x[:size], function(state, *filled))
+
+    return evaluated
+
+
+_slopes, _described, _refined = (
+    _padded(float64_policy(function)) for function in (_slopes_jit, _described_jit, _refined_jit)
+)

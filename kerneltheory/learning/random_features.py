@@ -20,10 +20,12 @@ from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import is_concrete, positive, working_dtype
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.equivalent import (
+    FEATURES_OF_PRODUCTS,
     check_spectrum,
     check_target,
     curve_of,
     flat_points,
+    refuse_overflow,
     refuse_truncation,
     shaped,
 )
@@ -42,8 +44,6 @@ from kerneltheory.learning.levels import (
 )
 from kerneltheory.learning.risk import errors_from, product, refuse_divergence
 from kerneltheory.spectra.spectrum import Spectrum, Target
-
-ERROR = "relative order of 1/n + 1/p for Gaussian features"
 
 
 class Gaps(NamedTuple):
@@ -93,7 +93,8 @@ def random_feature_curve(
         predictor. Its bias is that of the predictor averaged over samples, noise and features,
         its variance_from_features that of the predictor averaged over samples and noise, and its
         conditional bias that of the predictor averaged over the noise. All are differentiable in
-        all arguments.
+        all arguments. Its `validity` estimates how far the equivalent itself is off at every
+        point, `valid` says where that is below one part in 100.
 
     Raises:
         ValueError: n or features is not positive, the ridge is negative, or the target has power
@@ -118,6 +119,8 @@ def random_feature_curve(
     dtype = working_dtype(spectrum, n, features, ridge, target)
     levels = levels_of(spectrum, dtype)
     points, shape = flat_points(n, features, ridge, target.noise_variance, dtype=dtype)
+    refuse_overflow("n", levels, points[0], points[2])
+    refuse_overflow("features", levels, points[1], points[2])
     power = jnp.asarray(target.powers(len(spectrum.degrees)), dtype)
     aligned = levels.aligned(power)
     _refuse_divergence(levels, aligned, points)
@@ -130,8 +133,8 @@ def random_feature_curve(
         flat,
         shape,
         features=shaped(points[1], shape),
+        dim=None if spectrum.domain in FEATURES_OF_PRODUCTS else spectrum.dim,
         method="deterministic equivalent of random features",
-        error=ERROR,
     )
 
 

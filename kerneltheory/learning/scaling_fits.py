@@ -80,8 +80,9 @@ def scaling_exponents(
             what is beyond the last level, so keep the highest rank well below the last.
 
     Returns:
-        The exponents. Their errors take what the lines miss for independent noise: they tell
-        scatter, not a bend, and are too small for sums, which share terms.
+        The exponents. Their errors join the scatter about the line, taken for independent noise
+        (too small for sums, which share terms), with a bend: the difference between the slopes of
+        the lower and the upper half of $\ln i$, beyond its own scatter.
 
     Raises:
         ValueError, TypeError: fewer than three levels are left, a fitted exponent is not above 1,
@@ -197,10 +198,8 @@ def _exponent(
             f"ranks, got {positive.sum()}{alone}"
         )
     x, y = log_ranks[positive], log_values[positive]
-    x = x - x.mean()
-    slope = float(x @ y / (x @ x))
-    residual = y - y.mean() - slope * x
-    error = float(np.sqrt(residual @ residual / max(len(x) - 2, 1) / (x @ x)))
+    slope, scatter = _line(x, y)
+    error = math.hypot(scatter, _bend(x, y))
     exponent = shift - slope
     if not exponent > 1:
         raise ValueError(
@@ -208,3 +207,21 @@ def _exponent(
             f"the fitted exponent {exponent:.6g} +- {error:.2g}{alone}"
         )
     return exponent, error
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The slope of the line of least squares, and its standard error for independent noise."""
+    x = x - x.mean()
+    slope = float(x @ y / (x @ x))
+    residual = y - y.mean() - slope * x
+    return slope, float(np.sqrt(residual @ residual / max(len(x) - 2, 1) / (x @ x)))
+
+
+def _bend(x: np.ndarray, y: np.ndarray) -> float:
+    """By how much the slopes of the two halves differ, beyond the scatter of that difference."""
+    middle = (x.min() + x.max()) / 2
+    halves = [_line(x[part], y[part]) for part in (x <= middle, x > middle) if part.sum() > 2]
+    if len(halves) < 2:
+        return 0.0
+    (low, low_error), (high, high_error) = halves
+    return math.sqrt(max((high - low) ** 2 - low_error**2 - high_error**2, 0.0))

@@ -5,24 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerneltheory.experiments.validity_grid import (
-    DIMENSIONS,
-    draw,
-    grid,
-    judge,
-    read,
-    simulated,
-    sizes,
-    summary,
-    write,
-)
+from kerneltheory.experiments import validity_grid
+from kerneltheory.experiments.judgement import read, summary, write
+from kerneltheory.experiments.validity_grid import DIMENSIONS, Point, grid, simulated, sizes
 
 TABLE = Path(__file__).parents[2] / "paper_figures" / "validity.csv"
 
 
 @pytest.fixture(scope="module")
 def judged():
-    return judge(read(TABLE))
+    return validity_grid.judged(read(TABLE, Point))
 
 
 def test_the_table_holds_the_whole_grid(judged):
@@ -65,10 +57,10 @@ def test_the_table_is_what_the_simulation_gives(setting, judged):
 def test_tables_are_read_as_they_were_written(tmp_path, judged):
     points = [one.point for one in judged[:5]]
     write(tmp_path / "table.csv", points)
-    assert read(tmp_path / "table.csv") == points
+    assert read(tmp_path / "table.csv", Point) == points
 
 
 def test_the_figure_shows_every_point(judged):
-    figure = draw(judged)
+    figure = validity_grid.figure(judged)
     drawn = sum(len(line.get_xdata()) for line in figure.axes[1].lines if line.get_marker() == "o")
     assert drawn == len(judged)

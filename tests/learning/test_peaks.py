@@ -102,3 +102,18 @@ def test_a_figure_marks_the_peaks():
     axes = peaks(Spectrum([1.0, 1e-4], [10, 90]), Target([1.0, 1.0], 0.1), 0.0).plot()
     assert [text.get_text() for text in axes.texts] == ["0", "1"]
     plt.close(axes.figure)
+
+
+def test_a_level_of_few_modes_after_one_of_many_has_its_own_peak():
+    found = peaks(Spectrum([1.0, 1e-3], [10**6, 10]), Target([1.0, 1.0], 0.1), 1e-6)
+    # All modes are learned there: the last are those of level 1.
+    assert found.n == pytest.approx([10**6 + 10], rel=1e-6)
+    assert found.levels.tolist() == [1]
+
+
+def test_no_level_has_two_peaks():
+    # At the first peak 49 modes are not quite half learned, next to 24,321 of the next level.
+    spectrum = Spectrum([1.66e-2, 5.41e-4, 4.23e-5], [49, 24321, 143])
+    found = peaks(spectrum, Target([0.0, 1.0, 1.0]), 1e-5)
+    assert found.levels.tolist() == [0, 1]
+    assert found.exist.tolist()[:2] == [True, True]

@@ -383,3 +383,14 @@ def test_laws_broadcast_and_overflow_to_infinity():
     assert ScalingExponents(2.0, 1.01).noise_crossover(0.1) == math.inf
     with pytest.raises(TypeError, match="ridge_decay must be"):
         law.test_error_decay(None, noisy=True)
+
+
+def test_errors_of_fits_hold_the_bend():
+    """Exponents of a kernel's eigenvalues are approached, not met: the fit's scatter is less."""
+    kernel = ntk(relu, 2, weight_variance=2)
+    for dim, highest in ((10, 60), (30, 120)):
+        fitted = scaling_exponents(kernel_spectrum(kernel, dim, highest))
+        exact = float(capacity_exponent(kernel, dim))
+        # The bend is an estimate of a bias of its own size; twice it are standard.
+        assert abs(fitted.capacity_exponent - exact) < 2 * fitted.capacity_error
+        assert fitted.capacity_error < 0.01

@@ -60,10 +60,8 @@ def test_other_curves_have_no_estimate():
             return np.array([0.0, 1.0, 1.0])[:count]
 
     limit = high_order_curve(Quadratic(), Target({2: 1.0}), 2, alpha=0.5, ridge=0.1)
-    features = random_feature_curve(GIVEN, TARGET, 30, 60, 0.1)
     assert limit.validity is None
-    assert features.validity is None
-    assert features.valid is None
+    assert limit.valid is None
 
 
 # Warnings are errors here: nothing may overflow or be undefined on the way.
@@ -108,3 +106,68 @@ def test_shares_of_equal_vanishing_infinite_and_largest_numbers():
     np.testing.assert_allclose(learned[2], [0, 0, 0.5, 1])
     np.testing.assert_allclose(learned + unlearned, 1)
     np.testing.assert_array_equal(counts([2.0, 0.0], [1.0, 0.0], np.zeros(1)), [[2, 0]])
+
+
+# --- random features ----------------------------------------------------------------------------
+
+
+def _moment_and_single(n):
+    """n E[w^4] of Gaussian features, and what else the estimate takes, by plain sums."""
+    curve = random_feature_curve(GIVEN, TARGET, n[0], n[1], 0.1)
+    counts_of = GIVEN.multiplicities
+    q = GIVEN.eigenvalues / (GIVEN.eigenvalues + float(curve.kappa))
+    moments = [(3 * np.sum(counts_of * q**2) ** 2 + 6 * np.sum(counts_of * q**4)) / k**3 for k in n]
+    z = np.sum(counts_of * q) + 0.01 / float(curve.kappa)
+    s = z - np.sum(counts_of * q**2)
+    return curve, moments, q, s, n[0] - z, n[1] - z
+
+
+@pytest.mark.parametrize("n", [(30.0, 60.0), (60.0, 30.0), (40.0, 40.0)])
+def test_the_estimate_of_random_features_follows_gamma(n):
+    """T against gamma by a change of the ridge, at fixed n and p."""
+    curve, (own, other), q, s, a, b = _moment_and_single(n)
+    ridge = 0.1 * np.exp(np.array([-1e-4, 1e-4]))
+    near = random_feature_curve(GIVEN, TARGET, n[0], n[1], ridge)
+    slope = np.diff(near.test_error)[0] / np.diff(np.log(near.kappa))[0]
+    error = float(curve.test_error)
+    shift = (own * b / (b + s) + other * a / (a + s)) * abs(slope)
+    shift += own * (float(curve.overfitting) - 1) * (error + 0.2) / 2
+    single = float(curve.overfitting) * np.sum((q * (1 - q)) ** 2 * np.asarray(TARGET.powers(3)))
+    expected = (shift + (2 / n[0] + 2 / n[1]) * single) / error
+    # The central difference is off by the square of its step.
+    assert curve.validity == pytest.approx(expected, rel=1e-6)
+
+
+def test_random_features_are_trusted_with_more_of_either():
+    curve = random_feature_curve(GIVEN, TARGET, [[20.0], [60], [3000]], [30.0, 100, 1e5], 0.1)
+    assert curve.validity.shape == (3, 3)
+    assert (np.diff(curve.validity[2]) < 0).all()
+    assert (np.diff(curve.validity[:, 2]) < 0).all()
+    assert curve.valid[2, 2]
+    assert "valid at" in repr(curve)
+
+
+@pytest.mark.parametrize(
+    ("n", "features", "ridge"),
+    [
+        (1e-300, 60.0, 0.1),
+        (60.0, 1e-300, 0.1),
+        (10.0, 1e300, 0.0),
+        (10.0, 20.0, 1e300),
+        (300.0, 400.0, 0.0),
+        (1e300, 1e300, 1e-300),
+        (1e-200, 1e200, 1e-100),
+    ],
+)
+def test_extreme_random_features_have_estimates(n, features, ridge):
+    curve = random_feature_curve(GIVEN, TARGET, n, features, ridge)
+    assert curve.validity >= 0  # infinity where nothing is known, and never NaN
+
+
+def test_numbers_of_samples_near_the_end_of_floats_are_refused():
+    for n in (1e-306, 1e-310, 5e-324):
+        with pytest.raises(ValueError, match=r"n must be at least 2\.33e-302"):
+            learning_curve(GIVEN, TARGET, n, 0.1)
+        with pytest.raises(ValueError, match=r"features must be at least 2\.33e-302"):
+            random_feature_curve(GIVEN, TARGET, 30.0, n, 0.1)
+    assert learning_curve(GIVEN, TARGET, 3e-302, 0.1).test_error == pytest.approx(1.8)
