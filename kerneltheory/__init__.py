@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from kerneltheory.experiments.compare import compare
     from kerneltheory.experiments.simulate import simulate
     from kerneltheory.experiments.subsets import simulate_on_data, simulate_subsets
+    from kerneltheory.experiments.sweep import read_sweep, sweep
     from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
     from kerneltheory.learning.curve import LearningCurve
     from kerneltheory.learning.derive_high_order import derive_high_order_curve
@@ -186,6 +187,7 @@ __all__ = [
     "power_law_target",
     "random_feature_curve",
     "rbf_feature",
+    "read_sweep",
     "rectified_monomial",
     "relu",
     "sampling_bias",
@@ -205,6 +207,7 @@ __all__ = [
     "spectrum",
     "step",
     "subset_learning_curve",
+    "sweep",
     "swish",
     "tail_law",
     "tanh",
@@ -273,6 +276,7 @@ _NAMES_OF = {
         "simulate_on_data",
         "simulate_subsets",
     ),
+    "experiments.sweep": ("read_sweep", "sweep"),
     "kernels.kernel": (
         "dot_product_kernel",
         "nngp",

@@ -70,9 +70,9 @@ def levels_of(spectrum: Spectrum, dtype: Any) -> Levels:
         NotPositiveDefiniteError: an eigenvalue is negative.
     """
     refuse_negative(spectrum)
-    fields = spectrum.eigenvalues, spectrum.multiplicities, spectrum.level_masses, spectrum.tail
-    *arrays, tail = (jnp.asarray(field, dtype) for field in fields)
-    return Levels(*map(filled, arrays), tail)
+    arrays = spectrum.eigenvalues, spectrum.multiplicities, spectrum.level_masses
+    columns = (filled(jnp.asarray(array, dtype)) for array in arrays)
+    return Levels(*columns, tail=jnp.asarray(spectrum.tail, dtype))
 
 
 def filled(array: jax.Array) -> jax.Array:
