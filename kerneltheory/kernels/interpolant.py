@@ -137,8 +137,13 @@ def _coefficients(balls: _Balls, bend: float, count: int) -> np.ndarray:
         [balls(_cosine(_node(index, count), bend, sign)) for index in range(count)]
         for sign in (1, -1)
     ]
-    coefficients = np.asarray(dct(np.array(values), type=2, axis=1)) / count
-    coefficients[:, 0] /= 2
+    return chebyshev_coefficients(np.array(values), axis=1)
+
+
+def chebyshev_coefficients(values: np.ndarray, axis: int) -> np.ndarray:
+    """From the values at Chebyshev's nodes of the first kind along an axis."""
+    coefficients = np.asarray(dct(values, type=2, axis=axis)) / values.shape[axis]
+    np.moveaxis(coefficients, axis, 0)[0] /= 2
     return coefficients
 
 

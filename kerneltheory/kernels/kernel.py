@@ -27,6 +27,7 @@ from kerneltheory.kernels.network import (
     homogeneous_profile,
     network_formula,
     network_functions,
+    separated_functions,
     sphere_functions,
 )
 
@@ -87,7 +88,9 @@ class NetworkKernel(Kernel):
         r"""Gram matrix for rows of any norm, with :math:`K^0 = w\,x \cdot z / d + b`.
 
         A large matrix of rows of one norm costs the same at every depth: its entries are a function
-        of the cosine, kept as a series that was checked against balls to 8e-15 of h(1). Of kinked
+        of the cosine, kept as a series that was checked against balls to 8e-15 of h(1). So does one
+        of rows of any norm where the dual activation is a smooth series, as of tanh: its entries
+        are a sum of products, checked against the recursion to 4e-14 of the diagonal. Of kinked
         activations, the NTK of two rows an angle a apart is known to about depth * eps/a of the
         trace: a matrix product rounds their cosine.
 
@@ -113,7 +116,8 @@ class NetworkKernel(Kernel):
         known = [rows for rows in (X, Z) if isinstance(rows, np.ndarray) and rows.size]
         _, tile, diagonal = network_functions(self, self._terms(*known)[0])
         if not isinstance(X, jax.Array) and not isinstance(Z, jax.Array):
-            found = sphere_functions(self, X, X if Z is None else Z)
+            blocks = X, X if Z is None else Z
+            found = sphere_functions(self, *blocks) or separated_functions(self, *blocks)
             tile, diagonal = found or (tile, diagonal)
         gram = gram_matrix(tile, diagonal, X, Z)
         if isinstance(gram, np.ndarray) and not np.isfinite(gram).all():

@@ -146,14 +146,41 @@ def numeric_maps(phi: Activation, terms: int = 0) -> LayerMaps[Any]:
     """
     if is_series(phi):
         return _series_numeric_maps(phi, terms)
-    value, slope, variance, variance_slope = (
-        _lowered(lower.to_jax, formula) for formula in _formulas(phi)
+    *between, at_one, slope_at_one = _formulas(phi)
+    value, slope, curvature = (
+        _lowered(lower.to_jax, _in_gaps(formula))
+        for formula in (*between, correlation_dual(phi, 2))
     )
-    curvature = _lowered(lower.to_jax, correlation_dual(phi, 2))
+    variance, variance_slope = (_lowered(lower.to_jax, f) for f in (at_one, slope_at_one))
     maps = _differentiable_maps(value, slope, curvature, variance, variance_slope)
     if _at_one(correlation_dual(phi, 2)).rhs.has(sympy.zoo, sympy.oo, sympy.nan):
         maps = _with_gaps(maps, curvature, _line_in_angle if phi.homogeneous else _near_one)
     return maps if dual_class(phi).name == "elementary" else replace(maps, repeat=_rolled)
+
+
+def _in_gaps(formula: Formula) -> Formula:
+    """Even polynomials in c whose terms differ in sign, as polynomials in (1 - c)(1 + c).
+
+    Near c = 1 and c = -1 terms of the highest powers of the variances would cancel, as those of
+    4 q1 q2 - 4 c^2 q1 q2 + 2 q1 + 2 q2 + 1.
+    """
+    correlation, gaps = formula.args[-1], sympy.Dummy("gaps")
+
+    def cancels(node: Any) -> bool:
+        if not (node.is_Add and node.has(correlation) and node.is_polynomial(correlation)):
+            return False
+        signs = {term.could_extract_minus_sign() for term in node.args}
+        return len(signs) == 2 and node.subs(correlation, -correlation) == node
+
+    def rewritten(node: sympy.Expr) -> sympy.Expr:
+        in_gaps = sum(
+            coefficient * (1 - gaps) ** (power // 2)
+            for (power,), coefficient in sympy.Poly(node, correlation).terms()
+        )
+        collected = sympy.collect(sympy.expand(in_gaps), gaps)
+        return collected.subs(gaps, (1 - correlation) * (1 + correlation))
+
+    return replace(formula, rhs=formula.rhs.replace(cancels, rewritten))
 
 
 def _differentiable_maps(

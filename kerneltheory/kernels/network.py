@@ -5,6 +5,7 @@ All are kept in caches, not in the kernel, which stays a small record: equal ker
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,24 @@ import numpy as np
 import sympy
 from flint import arb, ctx
 
+from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import lower
 from kerneltheory.core.differentiable import ROUNDING
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import recursion
 from kerneltheory.kernels.base import BITS_PER_LAYER, MAX_OPERATIONS, T
-from kerneltheory.kernels.gram import interpolated_tile
+from kerneltheory.kernels.gram import (
+    first_variance,
+    interpolated_tile,
+    preactivations,
+    separated_diagonal,
+    separated_tile,
+)
 from kerneltheory.kernels.interpolant import Interpolant, interpolate
 from kerneltheory.kernels.maps import is_series, numeric_maps, symbolic_maps, terms_for
 from kerneltheory.kernels.recursion import LayerMaps
+from kerneltheory.kernels.separated import Separated, separate
 
 if TYPE_CHECKING:
     from kerneltheory.kernels.kernel import NetworkKernel
@@ -32,6 +41,9 @@ if TYPE_CHECKING:
 # recursion at about a million entries. That of rows of norm 1 or sqrt(dim) will be used again; one
 # of another norm perhaps never.
 ENTRIES, ENTRIES_OF_OTHER_NORM = 2**18, 2**21
+# Of rows of any norm the variances are rounded outwards to this part of a power of two, so that
+# other rows of the same scale are served by the same sum of products.
+STEPS = 4
 
 
 @functools.lru_cache(maxsize=256)
@@ -78,21 +90,16 @@ def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, An
     depth, tangent = kernel.depth, kernel.tangent
     w, b = float(kernel.weight_variance), float(kernel.bias_variance)
 
-    def first_variance(rows: Any) -> Any:
-        return w * jnp.sum(rows * rows, axis=1) / rows.shape[1] + b
-
     @jax.jit
     def tile(X: Any, Z: Any) -> Any:
-        q1, q2 = first_variance(X)[:, None], first_variance(Z)[None, :]
-        covariance = w * (X @ Z.T) / X.shape[1] + b
-        start = maps.correlation(covariance / (jnp.sqrt(q1) * jnp.sqrt(q2)))
+        q1, q2, start = preactivations(w, b, X, Z)
         if kernel.activation.homogeneous:
             return recursion.from_gap(maps, depth, w, b, (q1, q2), 1 - start, tangent)
         return recursion.covariances(maps, depth, w, b, (q1, q2), start, tangent)
 
     @jax.jit
     def diagonal(X: Any) -> Any:
-        return recursion.diagonal(maps, depth, w, b, first_variance(X), tangent)
+        return recursion.diagonal(maps, depth, w, b, first_variance(w, b, X), tangent)
 
     return functools.partial(_profile, kernel, maps, 1.0), tile, diagonal
 
@@ -186,3 +193,60 @@ def _by_recursion(kernel: "NetworkKernel", mean_square: float) -> Callable[[arb]
             return arb(float(profile(jnp.asarray(lower.to_float(cosine)))))
 
     return value
+
+
+# --- rows of any norm -------------------------------------------------------------------------
+
+
+def separated_functions(
+    kernel: "NetworkKernel", X: np.ndarray, Z: np.ndarray
+) -> tuple[Any, Any] | None:
+    """The tile and the diagonal of a Gram matrix by a sum of products, for rows of any norm.
+
+    None where the recursion has to be run: for matrices too small to pay for finding that sum,
+    where layers are formulas, which cost as little, and for kernels without a short sum.
+    """
+    if X.shape[0] * Z.shape[0] < ENTRIES or dual_class(kernel.activation).name == "elementary":
+        return None
+    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
+    squares = np.concatenate([np.mean(rows * rows, axis=1) for rows in (X, Z)])
+    with np.errstate(divide="ignore", over="ignore"):
+        steps = STEPS * np.log2([w * squares.min() + b, w * squares.max() + b])
+    if not np.isfinite(steps).all():
+        return None
+    low, high = math.floor(steps[0]) / STEPS, (math.floor(steps[1]) + 1) / STEPS
+    found = network_separated(kernel, 2.0**low, 2.0**high)
+    if found is None:
+        return None
+    return (
+        functools.partial(separated_tile, found.ranks, found.parts, w, b),
+        functools.partial(separated_diagonal, found.parts, w, b),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def network_separated(kernel: "NetworkKernel", low: float, high: float) -> Separated | None:
+    """The sum of products of a kernel for first preactivations of variances in a range."""
+    depth, tangent, phi = kernel.depth, kernel.tangent, kernel.activation
+    w, b = float(kernel.weight_variance), float(kernel.bias_variance)
+    maps = numeric_maps(phi, terms_for(phi, depth, w, b, high)[0])
+    if maps.drop is not None:  # T' has a root's branch point where rows meet, in q as in c
+        return None
+
+    @jax.jit
+    def pair(q1: Any, q2: Any, c: Any) -> Any:
+        return recursion.covariances(maps, depth, w, b, (q1, q2), c, tangent)
+
+    @jax.jit
+    def diagonal(q: Any) -> Any:
+        return recursion.diagonal(maps, depth, w, b, q, tangent)
+
+    def on_arrays(function: Callable[..., Any], *arguments: np.ndarray) -> np.ndarray:
+        *variances, last = arguments
+        last = np.broadcast_to(last, np.broadcast_shapes(*(a.shape for a in arguments)))
+        with jax.enable_x64(True):
+            return np.asarray(function(*map(jnp.asarray, (*variances, last))))
+
+    return separate(
+        functools.partial(on_arrays, pair), functools.partial(on_arrays, diagonal), low, high
+    )

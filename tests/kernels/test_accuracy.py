@@ -248,6 +248,28 @@ def test_no_factor_overflows_where_the_product_does_not(phi, dtype, q):
         assert abs(found - float(truth.mid())) < 4 * np.finfo(dtype).eps * q * abs(scale)
 
 
+ERF_TIMES_SQUARE = activation(X**2 * sympy.erf(X))
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_powers_of_a_large_variance_do_not_cancel_where_inputs_meet(gap, sign):
+    """Here terms of size q^10 leave q^5: written in (1 - c)(1 + c) they have one sign."""
+    floats, balls = numeric_maps(ERF_TIMES_SQUARE), ball_maps(ERF_TIMES_SQUARE)
+    for q1, q2 in ((700.0, 700.0), (700.0, 650.0)):
+        for name, at_one in (("value", "variance"), ("slope", "variance_slope")):
+            c = sign * (1 - gap)
+            with jax.enable_x64(True):
+                found = float(getattr(floats, name)(*map(jnp.asarray, (q1, q2, c))))
+                ends = [float(getattr(floats, at_one)(jnp.asarray(q))) for q in (q1, q2)]
+            with ctx.workdps(60):
+                truth = arb(getattr(balls, name)(*map(arb, (q1, q2, c))))
+            scale = np.sqrt(np.prod(ends))
+            assert truth.rad() < 1e-20 * scale
+            # The condition number of the asin in it is sqrt(q).
+            assert abs(found - float(truth.mid())) < 64 * np.finfo(float).eps * np.sqrt(q1) * scale
+
+
 def test_variances_that_leave_the_floats_on_the_way_are_refused():
     """The sums in gelu's formula hold squares of a variance that here reaches 4^160."""
     kernel = nngp(gelu, 160, weight_variance=8)
