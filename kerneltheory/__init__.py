@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from kerneltheory.learning.scaling_fits import capacity_exponent, scaling_exponents
     from kerneltheory.learning.scaling_laws import ScalingExponents
     from kerneltheory.learning.subsets import subset_learning_curve
+    from kerneltheory.regression.gram_product import gram_product
+    from kerneltheory.regression.iterative import IterativeSolution, solve_iteratively, solve_trials
     from kerneltheory.regression.path import RidgePath
     from kerneltheory.regression.ridge import KernelRidge
     from kerneltheory.spectra.decomposition import decompose, decompose_zonal
@@ -118,6 +120,7 @@ __version__ = "0.1.0"
 __all__ = [
     "DerivationError",
     "DivergentError",
+    "IterativeSolution",
     "KernelRidge",
     "KernelTheoryError",
     "LearningCurve",
@@ -164,6 +167,7 @@ __all__ = [
     "gaussian",
     "gelu",
     "gradient_flow_curve",
+    "gram_product",
     "hard_tanh",
     "harmonic_basis",
     "hermite",
@@ -204,6 +208,8 @@ __all__ = [
     "sine",
     "softplus",
     "softsign",
+    "solve_iteratively",
+    "solve_trials",
     "spectrum",
     "step",
     "subset_learning_curve",
@@ -276,7 +282,10 @@ _NAMES_OF = {
         "simulate_on_data",
         "simulate_subsets",
     ),
-    "experiments.sweep": ("read_sweep", "sweep"),
+    "experiments.sweep": (
+        "read_sweep",
+        "sweep",
+    ),
     "kernels.kernel": (
         "dot_product_kernel",
         "nngp",
@@ -308,6 +317,12 @@ _NAMES_OF = {
     ),
     "learning.scaling_laws": ("ScalingExponents",),
     "learning.subsets": ("subset_learning_curve",),
+    "regression.gram_product": ("gram_product",),
+    "regression.iterative": (
+        "IterativeSolution",
+        "solve_iteratively",
+        "solve_trials",
+    ),
     "regression.path": ("RidgePath",),
     "regression.ridge": ("KernelRidge",),
     "spectra.decomposition": (

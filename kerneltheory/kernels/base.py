@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import sympy
 from flint import acb, arb, arb_series, ctx
+from jax.tree_util import Partial
 
 from kerneltheory.core import check, lower
 from kerneltheory.core.differentiable import ROUNDING
@@ -43,6 +44,19 @@ class Kernel(ABC):
     @abstractmethod
     def gram(self, X: Any, Z: Any | None = None) -> Any:
         """Gram matrix of the rows of X with those of Z (or of X itself)."""
+
+    def tile_functions(self, X: Any, Z: Any) -> tuple[Partial, Callable[[Any], Any]]:
+        """What gives the blocks of a Gram matrix that is too large to be kept.
+
+        Args:
+            X: all the rows, as `gram` takes them: what is computed may depend on their norms.
+            Z: all the other rows, which may be X.
+
+        Returns:
+            A pytree to be called inside jit with two blocks of rows, jax arrays both; and k(x, x),
+            exactly, of each row of an array.
+        """
+        return Partial(self.gram), jax.vmap(lambda row: self.gram(row[None])[0, 0])
 
     @abstractmethod
     def on_balls(self, cosine: Any) -> Any:

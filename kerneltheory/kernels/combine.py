@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import sympy
 from flint import arb
+from jax.tree_util import Partial
 
 from kerneltheory.core import lower
 from kerneltheory.core.differentiable import COINCIDENT, rounded_correlation
@@ -98,6 +99,12 @@ class CombinedKernel(Kernel):
         grams = (part.gram(X, Z) for part in self.parts)
         return float(self.scale) * functools.reduce(_OPERATIONS[self.symbol], grams)
 
+    def tile_functions(self, X: Any, Z: Any) -> tuple[Partial, Callable[[Any], Any]]:
+        """As of every kernel: those of the parts, combined."""
+        tiles, diagonals = zip(*(part.tile_functions(X, Z) for part in self.parts), strict=True)
+        combined = _combination(self.symbol, float(self.scale))
+        return Partial(combined, tiles), lambda rows: combined(diagonals, rows)
+
     def on_balls(self, cosine: Any) -> Any:
         """Enclosure of h at a real or complex ball or a power series of balls."""
         values = (part.on_balls(cosine) for part in self.parts)
@@ -115,14 +122,17 @@ class CombinedKernel(Kernel):
 
 
 @functools.lru_cache(maxsize=256)
+def _combination(symbol: str, scale: float) -> Callable[..., Any]:
+    """The combination of functions at equal arguments; the same object for equal kernels."""
+    return lambda functions, *arguments: (
+        scale * functools.reduce(_OPERATIONS[symbol], (part(*arguments) for part in functions))
+    )
+
+
+@functools.lru_cache(maxsize=256)
 def _combined_profile(kernel: CombinedKernel) -> Callable[[Any], Any]:
-    profiles = [part.profile for part in kernel.parts]
-    combine, scale = _OPERATIONS[kernel.symbol], float(kernel.scale)
-
-    def profile(t: Any) -> Any:
-        return scale * functools.reduce(combine, (part(t) for part in profiles))
-
-    return profile
+    combined = _combination(kernel.symbol, float(kernel.scale))
+    return functools.partial(combined, [part.profile for part in kernel.parts])
 
 
 @dataclass(frozen=True, repr=False)

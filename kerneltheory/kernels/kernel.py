@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import sympy
 from flint import arb, ctx
+from jax.tree_util import Partial
 
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import dual_class
@@ -113,12 +115,11 @@ class NetworkKernel(Kernel):
             else _checked_rows(name, rows, zero_allowed=self.bias_variance > 0)
             for name, rows in (("X", X), ("Z", Z))
         )
-        known = [rows for rows in (X, Z) if isinstance(rows, np.ndarray) and rows.size]
-        _, tile, diagonal = network_functions(self, self._terms(*known)[0])
-        if not isinstance(X, jax.Array) and not isinstance(Z, jax.Array):
-            blocks = X, X if Z is None else Z
+        blocks = X, X if Z is None else Z
+        found = None
+        if all(isinstance(rows, np.ndarray) for rows in blocks):
             found = sphere_functions(self, *blocks) or separated_functions(self, *blocks)
-            tile, diagonal = found or (tile, diagonal)
+        tile, diagonal = found or self._recursion(*blocks)
         gram = gram_matrix(tile, diagonal, X, Z)
         if isinstance(gram, np.ndarray) and not np.isfinite(gram).all():
             raise KernelTheoryError(
@@ -126,6 +127,16 @@ class NetworkKernel(Kernel):
                 "norms are out of its range; scale the rows, or take smaller variances"
             )
         return gram
+
+    def tile_functions(self, X: Any, Z: Any) -> tuple[Partial, Callable[[Any], Any]]:
+        """As of every kernel; of many rows of one norm an interpolant, else the recursion."""
+        known = isinstance(X, np.ndarray) and isinstance(Z, np.ndarray)
+        return (sphere_functions(self, X, Z) if known else None) or self._recursion(X, Z)
+
+    def _recursion(self, *blocks: Any) -> tuple[Partial, Callable[[Any], Any]]:
+        """The tile and the diagonal of rows of any norm, layer by layer."""
+        known = [rows for rows in blocks if isinstance(rows, np.ndarray) and rows.size]
+        return network_functions(self, self._terms(*known)[0])[1:]
 
     @property
     def truncation(self) -> float:

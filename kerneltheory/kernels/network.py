@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import sympy
 from flint import arb, ctx
+from jax.tree_util import Partial
 
 from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import lower
@@ -79,7 +80,7 @@ def network_formula(kernel: "NetworkKernel") -> Formula:
 
 
 @functools.lru_cache(maxsize=256)
-def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, Any]:
+def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Partial, Any]:
     """The profile in t, the jitted tile and the diagonal, as functions of arrays.
 
     Args:
@@ -101,7 +102,7 @@ def network_functions(kernel: "NetworkKernel", terms: int) -> tuple[Any, Any, An
     def diagonal(X: Any) -> Any:
         return recursion.diagonal(maps, depth, w, b, first_variance(w, b, X), tangent)
 
-    return functools.partial(_profile, kernel, maps, 1.0), tile, diagonal
+    return functools.partial(_profile, kernel, maps, 1.0), Partial(tile), diagonal
 
 
 def _profile(kernel: "NetworkKernel", maps: LayerMaps, mean_square: float, t: Any) -> Any:
@@ -140,7 +141,7 @@ def homogeneous_profile(kernel: "NetworkKernel") -> Callable[[Any], Any]:
 
 def sphere_functions(
     kernel: "NetworkKernel", X: np.ndarray, Z: np.ndarray
-) -> tuple[Any, Any] | None:
+) -> tuple[Partial, Any] | None:
     """The tile of a Gram matrix by an interpolant in the cosine, and its constant diagonal.
 
     The cost does not change with the depth. None where the recursion has to be run: for rows of
@@ -152,7 +153,7 @@ def sphere_functions(
     found = None if mean_square is None else network_interpolant(kernel, mean_square)
     if found is None:
         return None
-    tile = functools.partial(interpolated_tile, found.coefficients, found.bend, found.at_one)
+    tile = Partial(interpolated_tile, found.coefficients, found.bend, found.at_one)
     return tile, lambda block: np.full(block.shape[0], found.at_one)
 
 
