@@ -95,11 +95,6 @@ def output(process: subprocess.Popen) -> str:
     return printed
 
 
-def test_same_bits_on_eight_devices():
-    code = PROBLEM + ILL_CONDITIONED + COMPARE
-    assert output(start(code, "8", devices=8)).startswith("equal float64")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
