@@ -1,5 +1,6 @@
 """The Activation record: a nonlinearity as an exact expression in one real variable."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,19 +23,33 @@ class Activation:
     expression: sympy.Expr
     reference: str = ""
 
-    @property
+    @functools.cached_property
     def parity(self) -> int:
         """1 if phi is even, -1 if it is odd, 0 if neither is seen."""
+        for sign in (1, -1):
+            if self.polynomial_part(-sign) == -1:
+                return sign
+        return 0
+
+    def polynomial_part(self, sign: int) -> int | None:
+        """Degree of phi(x) + sign phi(-x), -1 if that is zero; None if it is no polynomial.
+
+        Examples:
+            >>> Activation("relu", sympy.Max(X, 0)).polynomial_part(-1)  # x
+            1
+        """
         straight = pieces(self.expression)
         mirrored = straight.mirrored()
         if straight.breaks != mirrored.breaks:
-            return 0
-        pairs = list(zip(straight.expressions, mirrored.expressions, strict=True))
-        if all(sympy.expand(a - b) == 0 for a, b in pairs):
-            return 1
-        return -1 if all(sympy.expand(a + b) == 0 for a, b in pairs) else 0
+            return None
+        pairs = zip(straight.expressions, mirrored.expressions, strict=True)
+        parts = {sympy.expand(a + sign * b) for a, b in pairs}
+        (part, *others) = parts
+        if others or not part.is_polynomial(X):
+            return None
+        return -1 if part == 0 else int(sympy.Poly(part, X).degree())
 
-    @property
+    @functools.cached_property
     def homogeneous(self) -> bool:
         """Whether phi(s x) = s phi(x) for s > 0 is seen: two lines that meet at 0, as relu."""
         size = sympy.Dummy(positive=True)

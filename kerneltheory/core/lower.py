@@ -7,6 +7,7 @@ translation, and not when the function is first called.
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -138,58 +139,95 @@ def to_balls(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., A
     _check_symbols(args, rhs)
     rhs = special_balls.separate_reciprocals(rhs)
     replacements, (reduced,) = sympy.cse([rhs], symbols=sympy.numbered_symbols("_t"))
-    namespace: dict[str, Any] = {"_power": _power, "_constant": _constant, "_fmpq": fmpq}
-    names = {symbol: f"_a{i}" for i, symbol in enumerate(args)}
-    lines = []
-    for i, (symbol, value) in enumerate(replacements):
-        lines.append(f"    _c{i} = {_emit(value, names, namespace)}")
-        names[symbol] = f"_c{i}"
+    namespace: dict[str, Any] = {
+        "_power": _power, "_root": _root, "_constant": _constant, "_fmpq": fmpq
+    }  # fmt: skip
+    emitter = _Emitter({symbol: f"_a{i}" for i, symbol in enumerate(args)}, namespace)
+    for symbol, value in replacements:
+        emitter.names[symbol] = emitter.line(emitter.emit(value))
+    result = emitter.emit(reduced)
     header = f"def _enclosure({', '.join(f'_a{i}' for i in range(len(args)))}):"
-    source = "\n".join([header, *lines, f"    return {_emit(reduced, names, namespace)}"])
+    source = "\n".join([header, *emitter.lines, f"    return {result}"])
     exec(source, namespace)
     return namespace["_enclosure"]
 
 
-def _emit(node: Any, names: dict[Any, str], namespace: dict[str, Any]) -> str:
-    """Python source for one node; constants stay exact until the call."""
-    if node in names:
-        return names[node]
-    if isinstance(node, sympy.Rational):
-        return f"_fmpq({hex(node.p)}, {hex(node.q)})"  # str() refuses thousands of digits
-    if isinstance(node, sympy.NumberSymbol):
-        if node is not sympy.pi and node is not sympy.E:
-            raise LoweringError(f"the constant {node} has no ball form here; known are pi and E")
-        return f"_constant({str(node)!r})"
-    if isinstance(node, sympy.Float):
-        raise LoweringError(f"{node} is a rounded number; formulas hold exact constants only")
-    if isinstance(node, sympy.hyper):
-        namespace["_hyper"] = _hypergeometric
-        upper, lower = (
-            "[" + ", ".join(_emit(part, names, namespace) for part in group) + "]"
-            for group in (node.ap, node.bq)
+@dataclass
+class _Emitter:
+    """Writes Python source for expressions; constants stay exact until the call.
+
+    Attributes:
+        names: of the nodes that are known.
+        namespace: what the source calls.
+        lines: of the source, each an assignment to a name.
+    """
+
+    names: dict[Any, str]
+    namespace: dict[str, Any]
+    lines: list[str] = field(default_factory=list)
+
+    def line(self, source: str) -> str:
+        """Assign the value of an expression to a new name."""
+        name = f"_c{len(self.lines)}"
+        self.lines.append(f"    {name} = {source}")
+        return name
+
+    def root(self, base: Any) -> str:
+        """The name of the square root of a node, which is taken once for all its powers."""
+        key = ("root", base)
+        if key not in self.names:
+            self.names[key] = self.line(f"_root({self.emit(base)})")
+        return self.names[key]
+
+    def emit(self, node: Any) -> str:
+        """Source for one node."""
+        if node in self.names:
+            return self.names[node]
+        if isinstance(node, sympy.Rational):
+            return f"_fmpq({hex(node.p)}, {hex(node.q)})"  # str() refuses thousands of digits
+        if isinstance(node, sympy.NumberSymbol):
+            if node is not sympy.pi and node is not sympy.E:
+                raise LoweringError(
+                    f"the constant {node} has no ball form here; known are pi and E"
+                )
+            return f"_constant({str(node)!r})"
+        if isinstance(node, sympy.Float):
+            raise LoweringError(f"{node} is a rounded number; formulas hold exact constants only")
+        if isinstance(node, sympy.hyper):
+            self.namespace["_hyper"] = _hypergeometric
+            upper, lower = (
+                "[" + ", ".join(self.emit(part) for part in group) + "]"
+                for group in (node.ap, node.bq)
+            )
+            return f"_hyper({upper}, {lower}, {self.emit(node.argument)})"
+        exponent: Any = node.exp if isinstance(node, sympy.Pow) else None
+        if isinstance(exponent, sympy.Rational) and exponent.q == 2:
+            return f"_power({self.root(node.base)}, {exponent.p}, 1)"
+        parts = [self.emit(argument) for argument in node.args]
+        if isinstance(node, sympy.Add):
+            return f"({' + '.join(parts)})"
+        if isinstance(node, sympy.Mul):
+            return f"({' * '.join(parts)})"
+        if isinstance(exponent, sympy.Rational):
+            return f"_power({parts[0]}, {exponent.p}, {exponent.q})"
+        if isinstance(node, sympy.Pow):
+            self.namespace["_general_power"] = functools.partial(
+                _normal, special_balls.general_power
+            )
+            return f"_general_power({parts[0]}, {parts[1]})"
+        name = type(node).__name__
+        if name in NUMERIC_FUNCTIONS:
+            self.namespace[f"_{name}"] = functools.partial(_function, name)
+            return f"_{name}({parts[0]})"
+        if name in _NORMAL:
+            self.namespace[f"_{name}"] = functools.partial(_normal, _NORMAL[name][1])
+            return f"_{name}({', '.join(parts)})"
+        if name in _ON_BALLS:
+            self.namespace[f"_{name}"] = functools.partial(_normal, _ON_BALLS[name])
+            return f"_{name}({', '.join(parts)})"
+        raise LoweringError(
+            f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}"
         )
-        return f"_hyper({upper}, {lower}, {_emit(node.argument, names, namespace)})"
-    parts = [_emit(argument, names, namespace) for argument in node.args]
-    if isinstance(node, sympy.Add):
-        return f"({' + '.join(parts)})"
-    if isinstance(node, sympy.Mul):
-        return f"({' * '.join(parts)})"
-    if isinstance(node, sympy.Pow) and isinstance(node.exp, sympy.Rational):
-        return f"_power({parts[0]}, {node.exp.p}, {node.exp.q})"
-    if isinstance(node, sympy.Pow):
-        namespace["_general_power"] = functools.partial(_normal, special_balls.general_power)
-        return f"_general_power({parts[0]}, {parts[1]})"
-    name = type(node).__name__
-    if name in NUMERIC_FUNCTIONS:
-        namespace[f"_{name}"] = functools.partial(_function, name)
-        return f"_{name}({parts[0]})"
-    if name in _NORMAL:
-        namespace[f"_{name}"] = functools.partial(_normal, _NORMAL[name][1])
-        return f"_{name}({', '.join(parts)})"
-    if name in _ON_BALLS:
-        namespace[f"_{name}"] = functools.partial(_normal, _ON_BALLS[name])
-        return f"_{name}({', '.join(parts)})"
-    raise LoweringError(f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}")
 
 
 def _constant(name: str) -> arb:
@@ -204,13 +242,15 @@ def _power(base: Any, numerator: int, denominator: int) -> Any:
         result = base ** abs(numerator)
     elif isinstance(base, arb) and base.is_zero() and numerator > 0:
         return base
-    elif denominator == 2:
-        result = square_root(base) ** abs(numerator)
     else:
         result = (_function("log", base) * fmpq(abs(numerator), denominator)).exp()
     if numerator > 0:
         return result
     return arb_series([1]) / result if isinstance(result, arb_series) else 1 / result
+
+
+def _root(base: Any) -> Any:
+    return square_root(arb(base) if isinstance(base, fmpq) else base)
 
 
 def square_root(value: Any) -> Any:

@@ -228,7 +228,7 @@ class Kernel(ABC):
 
     def taylor_balls(self, count: int, bits: int) -> tuple[arb, ...]:
         """The same as balls, with bits to spare for what composing series usually loses."""
-        with ctx.workprec(bits + count // 2 + BITS_PER_LAYER * self.layers):
+        with ctx.workprec(bits + count // 16 + BITS_PER_LAYER * self.layers):
             old, ctx.cap = ctx.cap, count + 1
             try:
                 series = self.on_balls(arb_series([0, 1], prec=count))

@@ -14,10 +14,10 @@ than they must.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
-from flint import acb, arb
+from flint import acb, arb, ctx
 
 from kerneltheory.activations.activation import Activation
 from kerneltheory.activations.duals import correlation_dual, dual_class
@@ -109,17 +109,19 @@ def angle_maps(phi: Activation) -> AngleMaps | None:
     if not smooth:
         formulas = [in_half_angle(formula, _COSINE) for formula in formulas]
     # Two derivatives of T, one of T' where it is finite.
-    value, slope = (
-        [
-            sympy.diff(part, variable, n)
-            for part in formulas[order : order + 1]
-            for n in range(count)
-        ]
-        for order, count in ((0, 3), (1, 2))
-    )
+    value = _derivatives(formulas[0], variable, 2)
+    slope = _derivatives(formulas[1], variable, 1) if len(formulas) > 1 else []
     even = not smooth and is_zero(value[1].subs(HALF_ANGLE, 0))
     lowered = functools.partial(lower.to_balls, (_VARIANCE, variable))
     return AngleMaps(smooth, tuple(map(lowered, value)), tuple(map(lowered, slope)), even)
+
+
+def _derivatives(expression: Any, variable: sympy.Symbol, count: int) -> list[Any]:
+    """The expression and its first derivatives, each from the one before."""
+    found = [expression]
+    for _ in range(count):
+        found.append(sympy.diff(found[-1], variable))
+    return found
 
 
 def _on_sphere(phi: Activation, order: int) -> Any:
@@ -154,15 +156,15 @@ def _with_bias(half: Centred, share: arb) -> Centred:
     )
 
 
-def _next_half_angle(maps: AngleMaps, q: arb, factor: arb, a: Centred) -> Centred:
+def _next_half_angle(maps: AngleMaps, layer: "_Layer", a: Centred) -> Centred:
     r"""The half angle after a layer, :math:`\sin^2 a' = f\,(E(0) - E(a))` with f = w / (2 q')."""
-    at_zero = maps.value[0](q, acb(0))
+    q, factor, at_zero = layer
     square = a.apply(
         lambda a: factor * (at_zero - maps.value[0](q, a)), lambda a: -factor * maps.value[1](q, a)
     )
     found = half_angle_of(square)
     if maps.even and not found.box.is_finite():
-        return _next_near_pole(maps, q, factor, a)
+        return _next_near_pole(maps, layer, a)
     return found
 
 
@@ -174,9 +176,9 @@ def half_angle_of(square: Centred) -> Centred:
     )
 
 
-def _next_near_pole(maps: AngleMaps, q: arb, factor: arb, a: Centred) -> Centred:
+def _next_near_pole(maps: AngleMaps, layer: "_Layer", a: Centred) -> Centred:
     """The same where sin^2 a' has a zero or negative values, which its root cannot be taken of."""
-    at_zero = maps.value[0](q, acb(0))
+    q, factor, at_zero = layer
 
     def around(a: acb, direct: acb) -> acb:
         """The mean of E'' on the segment from 0 to a, from its values there or from a quotient."""
@@ -207,38 +209,69 @@ def arcsine(value: Any) -> Any:
     return value.asin()
 
 
-def layers(kernel: Any, half: Centred) -> tuple[Centred, Centred]:
+class _Layer(NamedTuple):
+    """What a layer does not take from the angle: variance, w/(2 q') and T(q, q, 1) at angle 0."""
+
+    variance: arb
+    factor: arb
+    at_zero: acb
+
+
+@functools.lru_cache(maxsize=64)
+def _layers(kernel: Any, precision: int) -> tuple[tuple[arb, ...], tuple[_Layer, ...]]:
+    """(w, b, share) of a network and its layers, the same for all angles."""
+    w, b, q, share = kernel.ball_parameters()
+    maps, diagonal = angle_maps(kernel.activation), ball_maps(kernel.activation).variance
+    assert maps is not None
+    found = []
+    for _ in range(kernel.depth):
+        following = w * diagonal(q) + b
+        found.append(_Layer(q, w / (2 * following), acb(maps.value[0](q, acb(0)))))
+        q = following
+    return (w, b, share), tuple(found)
+
+
+def layers(kernel: Any, half: Centred) -> tuple[Centred, Callable[[], Centred]]:
     """The kernel, and the half angle after the layers of a network, from that of the inputs.
 
     A smooth dual carries the correlation from layer to layer, a kinked one the half angle. The
     kernels of odd and even activations are odd and even: the further hemisphere is reflected, so
     that no half angle comes near the branch point of the other pole.
+
+    Returns:
+        Both; the half angle is computed when it is called for.
     """
     maps = angle_maps(kernel.activation)
     if maps is None:
         lost = Centred(acb("nan"), acb("nan"), half.reach)
-        return lost, lost
-    w, b, q, share = kernel.ball_parameters()
+        return lost, lambda: lost
+    (w, b, share), found = _layers(kernel, ctx.prec)
     parity = 0 if maps.smooth or b != 0 else kernel.activation.parity
     reflected = parity != 0 and half.middle.real > arb.pi() / 4
     half = half * -1 + arb.pi() / 2 if reflected else half
     state = _cosine(half) * share + (1 - share) if maps.smooth else _with_bias(half, share)
-    covariance = tangent = (state if maps.smooth else _cosine(state)) * q
-    diagonal = ball_maps(kernel.activation).variance
-    for _ in range(kernel.depth):
-        covariance = w * _apply(maps.value, q, state) + b
+    covariance = tangent = (state if maps.smooth else _cosine(state)) * found[0].variance
+
+    def following(layer: _Layer) -> Centred:
+        """The state after a layer."""
+        if maps.smooth:
+            return covariance * (2 * layer.factor / w)
+        return _next_half_angle(maps, layer, state)
+
+    for i, layer in enumerate(found):
+        covariance = w * _apply(maps.value, layer.variance, state) + b
         if kernel.tangent:
-            tangent = covariance + w * (_apply(maps.slope, q, state) * tangent)
-        following = w * diagonal(q) + b
-        state = (
-            covariance * (1 / following)
-            if maps.smooth
-            else _next_half_angle(maps, q, w / (2 * following), state)
-        )
-        q = following
+            tangent = covariance + w * (_apply(maps.slope, layer.variance, state) * tangent)
+        if i + 1 < len(found):
+            state = following(layer)
     result = tangent if kernel.tangent else covariance
-    after = half_angle_of(state * -0.5 + 0.5) if maps.smooth else state
-    return (result * -1, after * -1 + arb.pi() / 2) if reflected and parity < 0 else (result, after)
+
+    def after() -> Centred:
+        last = following(found[-1])
+        last = half_angle_of(last * -0.5 + 0.5) if maps.smooth else last
+        return last * -1 + arb.pi() / 2 if reflected and parity < 0 else last
+
+    return result * -1 if reflected and parity < 0 else result, after
 
 
 def _cosine(half: Centred) -> Centred:

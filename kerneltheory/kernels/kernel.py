@@ -174,7 +174,9 @@ class NetworkKernel(Kernel):
 
     def half_angle_after(self, half: Centred) -> Centred:
         """The half angle between feature vectors, from that between inputs."""
-        return super().half_angle_after(half) if self.tangent else half_angle.layers(self, half)[1]
+        return (
+            super().half_angle_after(half) if self.tangent else half_angle.layers(self, half)[1]()
+        )
 
     def ball_at_one(self, mean_square: Any = 1) -> arb:
         """Enclosure of h(1), with bits to spare for every layer."""

@@ -16,21 +16,25 @@ import numpy as np
 from flint import arb, ctx
 
 from kerneltheory.core import lower
-from kerneltheory.core.errors import KernelTheoryError, PrecisionError
+from kerneltheory.core.errors import PrecisionError
 from kerneltheory.kernels.base import Kernel
 from kerneltheory.spectra.angle import by_angle
 from kerneltheory.spectra.certified import Levels, left_out
 from kerneltheory.spectra.kinks import by_closed_form, by_pieces, is_kinked
 from kerneltheory.spectra.panels import by_panels
-from kerneltheory.spectra.power_series import by_power_series, is_entire
+from kerneltheory.spectra.power_series import (
+    by_power_series,
+    first_coefficients,
+    is_entire,
+    largest_radius,
+)
 from kerneltheory.spectra.trapezoid import by_trapezoid
 from kerneltheory.spectra.zeros import polynomial_zeros, vanishing_degrees
 from kerneltheory.sphere.harmonics import multiplicity
 
 MAX_ATTEMPTS = 8
-PROBED_TERMS = 48
-# Of Taylor coefficients: what falls so fast is summed rather than integrated.
-FAST_RATIO = 0.6
+# A positive definite kernel that is analytic so far from t = 0 is summed rather than integrated.
+FAST_RADIUS = 1.06
 # Above it a few hundred Taylor coefficients serve 200 degrees; below it a rule in the angle is
 # faster, unless they fall fast.
 LARGE_DIM = 300
@@ -89,7 +93,7 @@ def _routes(kernel: Kernel, dim: int) -> list[tuple[str, Route]]:
         "adaptive quadrature in the angle",
         functools.partial(_to_relative_accuracy, by_panels),
     )
-    if dim > LARGE_DIM or is_entire(kernel) or _falls_geometrically(kernel, FAST_RATIO):
+    if dim > LARGE_DIM or is_entire(kernel) or _converges_beyond_one(kernel):
         return [series, angle, trapezoid, panels]
     # What is not analytic at a pole, in the angle, has a power series that converges slowly.
     return [angle, trapezoid, panels, series]
@@ -136,24 +140,18 @@ def _mass_exponent(kernel: Kernel, max_degree: int) -> float:
     return min(slowly, slowly / 2 + 1.5 * slope * max_degree)
 
 
-def _falls_geometrically(kernel: Kernel, ratio: float) -> bool:
-    """Whether the Taylor coefficients of a positive definite kernel fall by this ratio or more."""
-    slope = _log10_slope(kernel) if kernel.positive_definite else None
-    return slope is not None and slope < math.log10(ratio)
+def _converges_beyond_one(kernel: Kernel) -> bool:
+    """Whether the power series is proved to converge at some t > 1, and so converges fast."""
+    return kernel.positive_definite and largest_radius(kernel) > FAST_RADIUS
 
 
-@functools.lru_cache(maxsize=256)
 def _log10_slope(kernel: Kernel) -> float | None:
     """Of the first Taylor coefficients against n; None where they vanish or are not known."""
-    try:
-        coefficients = np.abs(kernel.taylor_coefficients(PROBED_TERMS))
-    except KernelTheoryError:
-        return None
-    pairs = np.maximum(coefficients[::2], coefficients[1::2])
-    if not pairs[-1] > 0:
+    pairs = first_coefficients(kernel)
+    if pairs is None or not pairs[-1] > 0:
         return None
     middle, last = np.log10(pairs[[len(pairs) // 2, -1]])
-    return float(2 * (last - middle) / PROBED_TERMS)
+    return float((last - middle) / len(pairs))
 
 
 def _extrapolated(balls: Sequence[arb]) -> int:

@@ -18,7 +18,12 @@ from sympy.core.relational import Relational
 
 from kerneltheory.activations.terms import ONE, STEP, marked_terms
 from kerneltheory.core import check, lower
-from kerneltheory.core.errors import DerivationError, DivergentError, PrecisionError
+from kerneltheory.core.errors import (
+    DerivationError,
+    DivergentError,
+    KernelTheoryError,
+    PrecisionError,
+)
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import Kernel, T, check_kernel
 from kerneltheory.kernels.combine import CombinedKernel
@@ -270,14 +275,20 @@ def _kernel_parts(kernel: Kernel) -> tuple[Part, ...]:
     features = _features(kernel) if isinstance(kernel, NetworkKernel) else None
     if features is not None:
         return (features,)
+    try:
+        return _parts_of_formula(kernel)
+    except KernelTheoryError as error:
+        raise DerivationError(
+            f"{kernel} has no closed eigenvalue here: {error}; certified_spectrum may enclose its "
+            "eigenvalues"
+        ) from error
+
+
+def _parts_of_formula(kernel: Kernel) -> tuple[Part, ...]:
     function: Any = kernel.formula.rhs
     if kernel.layers > 1 and not function.is_polynomial(T):
-        raise DerivationError(
-            f"{kernel} has no closed eigenvalue here: functions are composed in it; "
-            "certified_spectrum encloses its eigenvalues"
-        )
-    parts = tuple(function_parts(function))
-    return parts or (Powers(sympy.Integer(0)),)
+        raise DerivationError("functions are composed in it")
+    return tuple(function_parts(function)) or (Powers(sympy.Integer(0)),)
 
 
 def _scaled(part: Part, factor: Any) -> Part:

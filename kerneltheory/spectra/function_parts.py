@@ -44,20 +44,14 @@ def _rectified(function: Any) -> tuple[Any, list[Part]]:
         return function, []
     split = pieces_of(function)
     if split.breaks != (0,):
-        raise DerivationError(
-            f"{function} has no closed eigenvalue here: it has kinks or jumps other than at t = 0; "
-            "certified_spectrum encloses its eigenvalues"
-        )
+        raise DerivationError(f"{function} has kinks or jumps other than at t = 0")
     left, right = (sympy.expand(piece.subs(X, _POSITIVE)) for piece in split.expressions)
     parts: list[Part] = []
     for summand in sympy.Add.make_args(sympy.expand(right - left)):
         coefficient, rest = summand.as_independent(_POSITIVE, as_Add=False)
         power = rest.as_base_exp()[1] if rest != 1 else sympy.Integer(0)
         if rest != _POSITIVE**power or not power.is_Rational or power < 0:
-            raise DerivationError(
-                f"{function} has no closed eigenvalue here: it changes at t = 0 by {summand}, "
-                "which is no power; certified_spectrum encloses its eigenvalues"
-            )
+            raise DerivationError(f"{function} changes at t = 0 by {summand}, which is no power")
         parts.append(RectifiedPower(coefficient, power))
     return split.expressions[0].subs(X, T), parts
 
@@ -102,9 +96,8 @@ def _group_parts(factor: Any, summands: list[Any]) -> list[Part]:
         found = _series_parts(factor, summand) if len(summands) > 1 else None
         if found is None:
             raise DerivationError(
-                f"{summand} has no closed eigenvalue here: neither in t nor in the distance "
-                "sqrt(2 - 2t) is it a series with hypergeometric coefficients that converges on "
-                "the sphere; certified_spectrum encloses its eigenvalues"
+                f"{summand} is a series with hypergeometric coefficients that converges on the "
+                "sphere neither in t nor in the distance sqrt(2 - 2t)"
             )
         parts += found
     return parts

@@ -55,7 +55,7 @@ def by_closed_form(
     try:
         formula = eigenvalue(kernel, K, dim)
     except DerivationError as error:
-        raise PrecisionError(str(error)) from error
+        raise PrecisionError(str(error.__cause__ or error)) from error
     return [
         arb(0) if k in zeros else formula.certified(k, digits=digits) for k in range(max_degree + 1)
     ]

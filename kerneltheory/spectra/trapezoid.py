@@ -57,7 +57,7 @@ def by_trapezoid(kernel: Kernel, dim: int, max_degree: int, tolerance: arb) -> l
     count = math.ceil(reach / step)
     if count > MAX_NODES:
         raise PrecisionError(f"{2 * count} nodes would be needed, more than {2 * MAX_NODES}")
-    bits = math.ceil(-float(tolerance.log()) / math.log(2) + 1.4 * max_degree) + 64
+    bits = math.ceil(-float(tolerance.log()) / math.log(2)) + 64
     # As in the other rules in the angle, which is 2 exp(-x) near the poles.
     bits += (kernel.layers + 2) * math.ceil(reach / math.log(2)) + BITS_PER_LAYER * kernel.layers
     with ctx.workprec(bits):

@@ -1,8 +1,13 @@
 """Spectra of 200 degrees, beside mpmath's adaptive quadrature of one eigenvalue to 15 digits.
 
 The baseline is one degree of 201: read 201 times the ratio of minima. What is kept from call to
-call are nodes, P_k at the nodes and Taylor coefficients; the spectra themselves are computed anew.
+call are nodes, values and Taylor coefficients; the spectra themselves are computed anew. Cold
+starts are fresh processes that import all that is needed and make one call, beside one that only
+imports; `extra_info` of the saved benchmark has the processor time of the call.
 """
+
+import subprocess
+import sys
 
 import mpmath as mp
 import pytest
@@ -46,6 +51,41 @@ def test_thirty_certified_digits(benchmark, kernel):
     benchmark.pedantic(
         anew, (certified_spectrum, kernel, 100, DEGREES), rounds=1, iterations=1, warmup_rounds=0
     )
+
+
+COLD_KERNELS = {
+    "imports": "None",
+    "ntk(relu, 1)": "kt.ntk(kt.relu, 1, weight_variance=2)",
+    "ntk(relu, 3)": "kt.ntk(kt.relu, 3, weight_variance=2)",
+    "ntk(erf, 3)": "kt.ntk(kt.erf, 3, weight_variance=2)",
+    "ntk(gelu, 3)": "kt.ntk(kt.gelu, 3, weight_variance=2)",
+    "Laplace": "kt.dot_product_kernel(sympy.exp(-sympy.sqrt(2 - 2 * t)))",
+}
+COLD_START = """
+import sys, time
+import flint, jax, scipy.special, sympy
+import kerneltheory as kt
+t, spectrum = sympy.Symbol("t"), kt.spectrum
+kernel = eval(sys.argv[1])
+start = time.process_time()
+if kernel is not None:
+    spectrum(kernel, 100, int(sys.argv[2]))
+print(time.process_time() - start)
+"""
+
+
+@pytest.mark.parametrize("name", COLD_KERNELS)
+def test_cold_start(benchmark, name):
+    command = [sys.executable, "-c", COLD_START, COLD_KERNELS[name], str(DEGREES)]
+    seconds = []
+
+    def run():
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds.append(float(done.stdout))
+
+    benchmark.group = "cold start, dim 100"
+    benchmark.pedantic(run, rounds=2, iterations=1)
+    benchmark.extra_info["seconds of the first call"] = min(seconds)
 
 
 @by_dim

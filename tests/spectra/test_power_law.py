@@ -42,7 +42,7 @@ def test_best_ridge_fits_as_the_exponents_tell():
 
     sqrt(train error/test error) at the ridge that is best, n -> infinity (arXiv:2311.14646).
     """
-    a, b, n, levels = 2.0, 1.5, 200, 20_000
+    a, b, n, levels = 2.0, 1.5, 200, 4000
     left_out = float(mp.zeta(b, levels + 1))  # not learned, so as good as noise
     spectrum = power_law_spectrum(a, levels)
     target = power_law_target(b, levels, noise_variance=left_out)

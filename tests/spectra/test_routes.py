@@ -10,13 +10,15 @@ from flint import acb, arb, ctx
 
 from kerneltheory.activations.catalogue import erf, gelu, relu, tanh
 from kerneltheory.core.errors import PrecisionError
+from kerneltheory.core.lower import to_ball
 from kerneltheory.kernels.base import T
 from kerneltheory.kernels.half_angle import in_half_angle
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
-from kerneltheory.spectra import angle, cover, panels, power_series
+from kerneltheory.spectra import angle, cover, panels, power_series, rules
 from kerneltheory.spectra.domains import certified_spectrum, spectrum
 from kerneltheory.sphere.polynomials import gegenbauer
 
+EXPONENTIAL = dot_product_kernel(sympy.exp(T))
 LAPLACE = dot_product_kernel(sympy.exp(-sympy.sqrt(2 - 2 * T)))
 DEEP = [
     ntk(relu, 3, weight_variance=2),
@@ -38,6 +40,67 @@ def test_the_rule_in_the_angle_and_the_power_series_agree(kernel, dim, top):
         for k, (a, b) in enumerate(zip(series, rule, strict=True)):
             assert a.overlaps(b), (k, a, b)
             assert b.rad() < tolerance
+
+
+def test_cosines_at_the_nodes_are_enclosed():
+    """In fixed point, with errors that grow like the square of the degree."""
+    rule = rules.Rule(angle._nodes_of, (64,), 128)
+    halves = rules._cosines(rule, 61)
+    with ctx.workprec(512):
+        angles = [cosine.mid().acos() for cosine, _, _ in rule.nodes]
+        for m in (0, 1, 2, 3, 30, 61):
+            half = halves[m % 2]
+            error = half.errors[m // 2]
+            assert error < arb(2) ** -120 * (m * m + 1)
+            for i, theta in enumerate(angles):
+                value = half.matrix[m // 2, i] * arb(2) ** -128
+                assert abs(value - (m * theta).cos()) <= error
+
+
+@pytest.mark.parametrize("dim", [3, 7, 50])
+def test_polynomials_are_combinations_of_cosines(dim):
+    top = 9
+    with ctx.workprec(200):
+        theta = arb(7) / 10
+        halves = rules._combinations(dim, top, 200)
+        for k in range(top + 1):
+            row = halves[k % 2].tolist()[k // 2]
+            total = sum((c * ((2 * i + k % 2) * theta).cos() for i, c in enumerate(row)), arb(0))
+            assert total.overlaps(gegenbauer(dim, k, theta.cos(), convert=to_ball))
+            assert total.rad() < arb(2) ** -180
+
+
+@pytest.mark.parametrize("dim", [2, 3, 100])
+@pytest.mark.parametrize("kernel", [nngp(erf, 1, weight_variance=2), EXPONENTIAL], ids=repr)
+def test_bounds_of_the_rest_of_a_power_series(kernel, dim):
+    """Above what the next terms add up to, and by less than a few digits where those count."""
+    known, all_terms = 300, 900
+    with ctx.workprec(2000):
+        terms = kernel.taylor_balls(all_terms, 2000)
+    with ctx.workprec(400):
+        rest = power_series._Rest(kernel, dim, terms[:known])
+        for k in (1, 21, 121):
+            weights = [arb(1)]
+            for i in range(k):
+                weights[0] *= arb(i + 1) / (2 * i + dim)
+            for j, n in enumerate(range(k, all_terms - 2, 2)):
+                weights.append(weights[j] * (n + 1) * (n + 2) / (2 * (j + 1) * (n + k + dim)))
+            for j in (0, 15, 40, 80):
+                later = range(j, (all_terms - k) // 2)
+                truth = sum((terms[k + 2 * i] * weights[i] for i in later), arb(0))
+                bound = rest.bound(k, j, weights[j])
+                assert truth < bound
+                falls = (k + 2 * j + 1) ** 2 < 2 * (j + 1) * (k + 2 * j + dim)
+                assert not falls or bound < 1e6 * truth
+
+
+def test_where_power_series_are_proved_to_converge():
+    """Singular at t = 5/4 (asin), 3/2 (gelu: q = 2, so (1 + q)/q) and 1 (relu)."""
+    for phi, singular in ((erf, 5 / 4), (gelu, 3 / 2)):
+        radius = power_series.largest_radius(nngp(phi, 1, weight_variance=2))
+        assert 1 + (singular - 1) / 2 < radius < singular
+    assert power_series.largest_radius(DEEP[0]) == 1
+    assert not power_series._is_analytic_between(nngp(erf, 1, weight_variance=2), 1.0, 1.3)
 
 
 @all_kernels
