@@ -10,12 +10,13 @@ DEV := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help install reproduce test slow lint format notebooks bench clean
+.PHONY: help install reproduce test slow kin lint format notebooks bench clean
 
 help:
 	@echo "make reproduce   compare theory with simulation and draw the figure into paper_figures/"
 	@echo "make test        run the tests and the examples of the docstrings"
 	@echo "make slow        run the tests that are too slow for these"
+	@echo "make kin         run those of activations whose kin the others hold"
 	@echo "make lint        style, types and the rules of import"
 	@echo "make format      rewrite the code in the one style"
 	@echo "make notebooks   execute the notebooks"
@@ -29,10 +30,13 @@ reproduce: $(RUNTIME)
 	$(BIN)/python -m kerneltheory reproduce --output paper_figures
 
 test: $(DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=30
 
 slow: $(DEV)
-	$(BIN)/python -m pytest -m slow tests
+	$(BIN)/python -m pytest --durations=30 -m "slow and not kin" tests
+
+kin: $(DEV)
+	$(BIN)/python -m pytest --durations=30 -m kin tests
 
 lint: $(DEV)
 	$(BIN)/ruff check .

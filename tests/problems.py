@@ -25,18 +25,43 @@ cubic = Activation("x^3 - 2 x", X**3 - 2 * X)
 relu_plus_erf = Activation("relu + erf", sympy.Max(0, X) + sympy.erf(X))
 
 
-def by_name(entries=CATALOGUE):
-    """A test for each activation. Where balls or compilation take seconds, it is marked `slow`.
+# Each has terms of the same kind as one that the other tests hold: relu, erf, sine(2, 1/2), a
+# polynomial, exponential(-1/2), selu, tanh or softsign.
+KIN = (
+    "leaky_relu(1/10)",
+    "absolute",
+    "rectified_monomial(2)",
+    "monomial(3)",
+    "hermite(4)",
+    "scaled_erf(1/2)",
+    "sigmoid_erf",
+    "sin",
+    "cos",
+    "cosine(2, -1/2)",
+    "rbf_feature(1/4)",
+    "exp",
+    "elu",
+    "swish",
+    "softplus",
+    "arctan",
+)
 
-    Formulas and tanh stand for their kin in the fast tests.
+
+def by_name(entries=CATALOGUE):
+    """A test for each activation: in the fast tests those of each kind that cost little.
+
+    Kin of others are marked `kin`; what takes seconds for balls or compilation, `slow`.
     """
 
-    def costly(phi):
-        return phi.name == "x^2 erf" or (dual_class(phi).name != "elementary" and phi != tanh)
+    def marks(phi):
+        if phi.name in KIN:
+            return pytest.mark.kin
+        elementary = dual_class(phi).name == "elementary"
+        return () if phi == tanh or (elementary and phi.name != "x^2 erf") else pytest.mark.slow
 
     return pytest.mark.parametrize(
         "phi",
-        [pytest.param(phi, marks=pytest.mark.slow if costly(phi) else ()) for phi in entries],
+        [pytest.param(phi, marks=marks(phi)) for phi in entries],
         ids=lambda phi: phi.name,
     )
 

@@ -42,6 +42,7 @@ def test_the_theory_peaks_where_a_degree_is_counted_out():
         assert np.isin(near, sizes).all()
 
 
+@pytest.mark.slow
 def test_panel_a_agrees_with_theory_at_a_small_scale(result):
     comparison = result.sphere.comparison
     # Few trials give standard errors that are themselves uncertain, hence the relative bound: at
@@ -58,6 +59,7 @@ def test_digits_come_class_by_class_on_a_sphere():
     assert set(np.unique(labels)) == {-0.1, 0.9}
 
 
+@pytest.mark.slow
 def test_the_table_has_every_curve_and_peak(result):
     text = headline.table(result)
     names = [curve.name for curve in (result.sphere, *result.networks)]
@@ -70,6 +72,7 @@ def test_the_table_has_every_curve_and_peak(result):
     assert text.count("\n   1         25") == 1
 
 
+@pytest.mark.slow
 def test_the_figure_has_four_panels_and_leaves_the_settings_alone(result):
     before = dict(mpl.rcParams)
     figure = draw(result)
@@ -86,6 +89,7 @@ def test_the_figure_has_four_panels_and_leaves_the_settings_alone(result):
         assert {"relu, depth 1", "relu, depth 3", "erf, depth 1", "erf, depth 3"} <= set(labels)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_both_files(result, tmp_path, monkeypatch, capsys):
     scales = []
     monkeypatch.setattr(headline, "compute", lambda *, scale: scales.append(scale) or result)

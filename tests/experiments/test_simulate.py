@@ -65,7 +65,9 @@ def test_without_target_and_noise_there_is_no_error():
 # --- against theory ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("make", "phi"), [(ntk, relu), (nngp, erf)])
+@pytest.mark.parametrize(
+    ("make", "phi"), [(ntk, relu), pytest.param(nngp, erf, marks=pytest.mark.slow)]
+)
 def test_theory_predicts_the_simulation_at_dim_24(make, phi):
     kernel = make(phi, 1, weight_variance=2, bias_variance=sympy.Rational(1, 10))
     target = Target({1: 0.5, 2: 0.3, 3: 0.2}, noise_variance=0.1)

@@ -96,7 +96,7 @@ def by_quadrature(phi):
 @pytest.mark.parametrize(
     ("phi", "make"),
     [
-        (swish, nngp),
+        pytest.param(swish, nngp, marks=pytest.mark.slow),
         (tanh, ntk),
         pytest.param(tanh, nngp, marks=pytest.mark.slow),
         pytest.param(swish, ntk, marks=pytest.mark.slow),

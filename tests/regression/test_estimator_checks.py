@@ -35,7 +35,7 @@ FAST = "gaussian"
 # scikit-learn says so of all that stands without it.
 @pytest.mark.filterwarnings("ignore:Estimator KernelRidge does not inherit:UserWarning")
 @pytest.mark.parametrize(
-    "name", [FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in MODELS if n != FAST)]
+    "name", [FAST, *(pytest.param(n, marks=pytest.mark.kin) for n in MODELS if n != FAST)]
 )
 def test_estimator_checks(name, monkeypatch):
     # One check of the array interface is left out unless scipy's is asked for.
