@@ -35,7 +35,8 @@ from kerneltheory.spectra.spectrum import Spectrum, Target
 # Domains whose eigenfunctions of one degree are no harmonics of a sphere.
 FEATURES_OF_PRODUCTS = ("hypercube", "gaussian")
 MOST_PADDING = 512
-LEAST_POINTS = 16
+# Where levels are few, compilation takes longer than so many points.
+LEAST_POINTS, FEW_LEVELS = 16, 1024
 UNDERFLOW = 2**20
 # Levels left out of a spectrum act as ridge. Beyond this share of the variance they would not.
 MAX_TRUNCATION = 0.01
@@ -199,7 +200,7 @@ def problem(
         check.broadcastable(n=n, ridge=ridge, noise_variance=noise)
     dtype = working_dtype(spectrum, n, ridge, target)
     levels = levels_of(spectrum, dtype)
-    points, shape = flat_points(n, ridge, noise, dtype=dtype)
+    points, shape = flat_points(levels, n, ridge, noise, dtype=dtype)
     refuse_overflow("n", levels, points[0], points[1])
     _refuse_ridge(spectrum, levels, points)
     return levels, points, shape
@@ -301,15 +302,19 @@ def refuse_truncation(spectrum: Spectrum, kappa: Any, points: tuple[jax.Array, .
         )
 
 
-def flat_points(*values: Any, dtype: Any) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
+def flat_points(
+    levels: Levels, *values: Any, dtype: Any
+) -> tuple[tuple[jax.Array, ...], tuple[int, ...]]:
     """Arrays flattened to their common shape, and that shape.
 
-    Their last entry is repeated up to a power of two from 16 on: jax compiles once for many
-    numbers of points.
+    Their last entry is repeated up to a power of two, from 16 on where levels are few: jax compiles
+    once for many numbers of points.
     """
     shape = np.broadcast_shapes(*map(np.shape, values))
     size = math.prod(shape)
-    length = max(LEAST_POINTS, min(2 ** (size - 1).bit_length(), size + MOST_PADDING))
+    length = min(2 ** (size - 1).bit_length(), size + MOST_PADDING)
+    if levels.eigenvalues.size <= FEW_LEVELS:
+        length = max(length, LEAST_POINTS)
     flat = (jnp.broadcast_to(jnp.asarray(x, dtype), shape).ravel() for x in values)
     return tuple(jnp.pad(x, (0, length - size), mode="edge") for x in flat), shape
 

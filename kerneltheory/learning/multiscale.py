@@ -110,7 +110,7 @@ def multiscale_curve(
     levels = Levels(
         degrees.eigenvalues, degrees.counts, degrees.masses, jnp.asarray(left_out, dtype)
     )
-    points, shape = flat_points(n, ridge, noise, dtype=dtype)
+    points, shape = flat_points(levels, n, ridge, noise, dtype=dtype)
     power = jnp.asarray(target.powers(last + 1), dtype)
     aligned = levels.aligned(power)
     lost = points[2] + jnp.sum(jnp.where(levels.eigenvalues > 0, 0, aligned))

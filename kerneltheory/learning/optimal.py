@@ -114,7 +114,7 @@ def _best(spectrum: Spectrum, target: Target, n: Any, features: Any) -> Any:
         )
     # So many features that no float tells the kernel from its mean.
     many = float(np.sqrt(jnp.finfo(dtype).max)) if features is None else features
-    points, shape = flat_points(n, many, target.noise_variance, dtype=dtype)
+    points, shape = flat_points(levels, n, many, target.noise_variance, dtype=dtype)
     solve = _of_kernel if features is None else _of_features
     return shaped(solve(levels, power, *points), shape)
 

@@ -118,7 +118,7 @@ def random_feature_curve(
     _check_points(n, features, ridge, target.noise_variance)
     dtype = working_dtype(spectrum, n, features, ridge, target)
     levels = levels_of(spectrum, dtype)
-    points, shape = flat_points(n, features, ridge, target.noise_variance, dtype=dtype)
+    points, shape = flat_points(levels, n, features, ridge, target.noise_variance, dtype=dtype)
     refuse_overflow("n", levels, points[0], points[2])
     refuse_overflow("features", levels, points[1], points[2])
     power = jnp.asarray(target.powers(len(spectrum.degrees)), dtype)
