@@ -50,6 +50,16 @@ def finite(name: str, value: Any, *, ndim: int | None = None) -> np.ndarray:
     return array
 
 
+def rows(name: str, value: Any) -> np.ndarray:
+    """Return `value` as a finite float64 matrix of at least one row and one column."""
+    matrix = finite(name, value, ndim=2)
+    if matrix.size == 0:
+        raise ValueError(
+            f"{name} must have at least one row and one column, got shape {matrix.shape}"
+        )
+    return matrix
+
+
 def nonnegative(name: str, value: Any) -> np.ndarray:
     """Return `value` as a finite float64 array with no negative entry."""
     array = finite(name, value)

@@ -1,6 +1,6 @@
 """Where learning curves are simulated: their points, and the regressions that points share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,23 @@ def gather(groups: Sequence[Group], tables: Iterable[np.ndarray]) -> np.ndarray:
     for group, table in zip(groups, tables, strict=True):
         values[group.where] = table[group.row, group.column]
     return values
+
+
+def gather_each(
+    groups: Sequence[Group], tables: Sequence[Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The same of every quantity that the groups have a table of."""
+    return {name: gather(groups, (table[name] for table in tables)) for name in tables[0]}
+
+
+def matched(
+    groups: Sequence[Group], larger: Sequence[Group]
+) -> Iterator[tuple[Group, int, tuple[np.ndarray, ...]]]:
+    """Each group, the place of its ridge in a trial with more points, and its index there."""
+    ridges = [group.ridge for group in larger]
+    for group in groups:
+        place = ridges.index(group.ridge)
+        yield group, place, group.within(larger[place])
 
 
 def broadcast_points(n: Any, ridge: Any, noises: Sequence[Any], trials: Any) -> Points:

@@ -7,8 +7,19 @@ import numpy as np
 
 from kerneltheory.experiments.points import Points
 from kerneltheory.learning.curve import LearningCurve, StandardErrors
+from kerneltheory.regression.nested import NestedRegression
 
 MEASURED = ("test_error", "train_error", "gcv", "leave_one_out")
+
+
+def label_errors(regression: NestedRegression, sizes: np.ndarray) -> dict[str, np.ndarray]:
+    """What the training labels alone tell of the regressions on the first n, at some sizes."""
+    errors, index = regression.errors(), sizes - 1
+    return {
+        "train_error": errors.train_error[index],
+        "gcv": errors.generalized_cross_validation[index],
+        "leave_one_out": errors.leave_one_out[index],
+    }
 
 
 class TrialTable:

@@ -6,8 +6,16 @@ from typing import Any
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.experiments.points import Group, Points, broadcast_points, gather
+from kerneltheory.experiments.points import (
+    Group,
+    Points,
+    broadcast_points,
+    gather,
+    gather_each,
+    matched,
+)
 from kerneltheory.experiments.runs import run
+from kerneltheory.experiments.statistics import label_errors
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.regression.factor import finite_labels, symmetric_matrix
 from kerneltheory.regression.nested import NestedRegression
@@ -194,7 +202,6 @@ class SubsetTrial:
         """
         problem, size = self.problem, group.largest
         regression = NestedRegression(gram[:size, :size], problem.y[train[:size]], group.ridge)
-        errors, index = regression.errors(), group.sizes - 1
         tests = problem.y if problem.y_test is None else problem.y_test
         residuals = tests - regression.predictions(cross[:size], group.sizes)
         if problem.X_test is None:
@@ -203,26 +210,18 @@ class SubsetTrial:
         tested = residuals.shape[1] - (group.sizes if problem.X_test is None else 0)
         tables = {
             "test_error": np.einsum("ijk,ijk->i", residuals, residuals) / tested,
-            "train_error": errors.train_error[index].sum(axis=1),
-            "gcv": errors.generalized_cross_validation[index].sum(axis=1),
-            "leave_one_out": errors.leave_one_out[index].sum(axis=1),
-        }
+        } | {name: v.sum(axis=1) for name, v in label_errors(regression, group.sizes).items()}
         return {name: values[:, None] for name, values in tables.items()}, residuals
 
     def measured(self) -> dict[str, np.ndarray]:
         """Every quantity but the bias, at the points of the trial."""
-        return {
-            name: gather(self.groups, (table[name] for table in self.tables))
-            for name in self.tables[0]
-        }
+        return gather_each(self.groups, self.tables)
 
     def bias_with(self, other: "SubsetTrial") -> np.ndarray:
         """The inner product of the residuals of two trials, at the points of this one."""
-        ridges = [group.ridge for group in other.groups]
         tables = []
-        for group, residuals in zip(self.groups, self.residuals, strict=True):
-            place = ridges.index(group.ridge)
-            rows, _ = group.within(other.groups[place])
+        pairs = matched(self.groups, other.groups)
+        for (group, place, (rows, _)), residuals in zip(pairs, self.residuals, strict=True):
             theirs = other.residuals[place][rows[:, 0]]
             count = residuals.shape[1]
             left_out = 1 - group.sizes / count if self.problem.X_test is None else 1.0
@@ -294,17 +293,8 @@ def data_problem(
 
 def _data(suffix: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Copies of rows and labels, (rows, outputs), that nobody else writes into."""
-    rows = check.finite(f"X{suffix}", X, ndim=2)
-    if rows.size == 0:
-        raise ValueError(
-            f"X{suffix} must have at least one row and one column, got shape {rows.shape}"
-        )
-    labels = check.finite(f"y{suffix}", y)
-    if labels.ndim not in (1, 2) or labels.size == 0 or len(labels) != len(rows):
-        raise ValueError(
-            f"y{suffix} must have shape ({len(rows)},) or ({len(rows)}, outputs), got "
-            f"{labels.shape}"
-        )
+    rows = check.rows(f"X{suffix}", X)
+    labels = finite_labels(y, len(rows), f"y{suffix}")
     return rows.copy(), labels.reshape(len(rows), -1).copy()
 
 

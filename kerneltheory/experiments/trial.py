@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kerneltheory.experiments.points import Group, Points, gather
+from kerneltheory.experiments.points import Group, Points, gather, gather_each, matched
+from kerneltheory.experiments.statistics import label_errors
 from kerneltheory.kernels.base import Kernel
 from kerneltheory.regression.averages import congruence, prefix_block_sums, prefix_traces
 from kerneltheory.regression.nested import NestedRegression
@@ -157,13 +158,7 @@ class DrawnTrial:
         size = group.largest
         labels = self.labels[:size, group.labels]
         regression = NestedRegression(gram[:size, :size], labels, group.ridge)
-        errors, index = regression.errors(), group.sizes - 1
-        tables = {
-            "train_error": errors.train_error[index],
-            "gcv": errors.generalized_cross_validation[index],
-            "leave_one_out": errors.leave_one_out[index],
-        }
-        return self._fit(group, regression, form, tables)
+        return self._fit(group, regression, form, label_errors(regression, group.sizes))
 
     def _fit(
         self,
@@ -198,19 +193,14 @@ class DrawnTrial:
 
     def measured(self) -> dict[str, np.ndarray]:
         """Every quantity but the bias, at the points of the trial."""
-        return {
-            name: gather(self.groups, (fit.tables[name] for fit in self.fits))
-            for name in self.fits[0].tables
-        }
+        return gather_each(self.groups, [fit.tables for fit in self.fits])
 
     def bias_with(self, other: "DrawnTrial") -> np.ndarray:
         """The inner product of the residuals of two trials, at the points of this one."""
-        ridges = [group.ridge for group in other.groups]
         cross = self._cross_form(other)
         tables = []
-        for group, fit in zip(self.groups, self.fits, strict=True):
-            place = ridges.index(group.ridge)
-            index = group.within(other.groups[place])
+        pairs = matched(self.groups, other.groups)
+        for (group, place, index), fit in zip(pairs, self.fits, strict=True):
             inner = self._inner(group, fit, other, place, cross)
             theirs = other.fits[place].linear[index]
             total = self.problem.total_powers(group.labels)

@@ -113,8 +113,9 @@ def solve(
     y, solution = place(mesh, labels, dtype), place(mesh, 0 * labels, dtype)
     history: list[np.ndarray] = []
     previous = np.full(scale.shape, np.inf)
+    # Of a = 0 all products are known.
+    residual, errors = residual_of(system, solution, y, solution, solution, mesh=mesh)
     while True:
-        residual, errors = certified_residual(system, solution, y, mesh=mesh, axis=axis)
         norm, rounding = (np.linalg.norm(part, axis=0) / scale for part in (residual, errors))
         bound = ROUNDED_UP * (norm + rounding)
         if not history:
@@ -136,6 +137,7 @@ def solve(
             history.append(np.asarray(state.norm, np.float64) / scale)
             tell(len(history) - 1, float(history[-1].max()))
         solution, previous = state.solution, bound
+        residual, errors = certified_residual(system, solution, y, mesh=mesh, axis=axis)
 
 
 def _refuse_negative(state: State) -> None:

@@ -185,7 +185,7 @@ def scalar_ridge(value: Any) -> float:
     return float(check.nonnegative("ridge", value))
 
 
-def finite_labels(value: Any, size: int) -> np.ndarray:
+def finite_labels(value: Any, size: int, name: str = "y") -> np.ndarray:
     """Return `value` as finite labels of `size` samples, (size,) or (size, outputs).
 
     Examples:
@@ -194,9 +194,11 @@ def finite_labels(value: Any, size: int) -> np.ndarray:
         ...
         ValueError: y must have shape (3,) or (3, outputs), got (2,)
     """
-    labels = check.finite("y", value)
+    labels = check.finite(name, value)
     if labels.ndim not in (1, 2) or labels.size == 0 or len(labels) != size:
-        raise ValueError(f"y must have shape ({size},) or ({size}, outputs), got {labels.shape}")
+        raise ValueError(
+            f"{name} must have shape ({size},) or ({size}, outputs), got {labels.shape}"
+        )
     return labels
 
 

@@ -109,9 +109,7 @@ def checked_rows(kernel: Kernel, X: Any, name: str = "X") -> np.ndarray:
     check_kernel(kernel)
     if not is_concrete(X):
         raise TypeError(f"{name} must hold known numbers: this function is not traced by jax")
-    rows = check.finite(name, X, ndim=2)
-    if rows.size == 0:
-        raise ValueError(f"{name} must have at least one row and one column, got {rows.shape}")
+    rows = check.rows(name, X)
     # One column of the matrix: the kernel looks at all rows. Those of a jax array it takes as
     # they are, since float32 does not hold norms to the digits that it would ask for.
     given = X if isinstance(X, jax.Array) else rows

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from kerneltheory.core.errors import PrecisionWarning
 from kerneltheory.core.records import working_dtype
 
 EVERYWHERE = PartitionSpec()
@@ -49,7 +50,7 @@ def working_precision(mesh: Mesh, *values: Any) -> np.dtype:
     """The dtype to compute in: that of jax arrays; for all else float64 where devices have it.
 
     Warns:
-        UserWarning: if the devices of the mesh have no float64.
+        PrecisionWarning: if the devices of the mesh have no float64.
     """
     of_jax = any(isinstance(value, jax.Array) for value in values)
     wanted = np.dtype(working_dtype(*values) if of_jax else np.float64)
@@ -57,7 +58,7 @@ def working_precision(mesh: Mesh, *values: Any) -> np.dtype:
     if wanted == np.float64 and platform in WITHOUT_FLOAT64:
         warnings.warn(
             f"devices of platform {platform!r} have no float64: computing in float32",
-            UserWarning,
+            PrecisionWarning,
             stacklevel=3,
         )
         return np.dtype(np.float32)
