@@ -1,0 +1,1 @@
+"""Networks at large depth: phases, spectra against depth, criticality, finite width."""
