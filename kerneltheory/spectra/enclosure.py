@@ -38,7 +38,13 @@ FAST_RADIUS = 1.06
 # Above it a few hundred Taylor coefficients serve 200 degrees; below it a rule in the angle is
 # faster, unless they fall fast.
 LARGE_DIM = 300
+# Of a radius that is still too large: a kernel that is itself known no better makes none.
+PROGRESS = 0.5
 Route = Callable[[Kernel, int, int, int, Set[int]], list[arb]]
+
+
+class KernelKnownNoBetter(PrecisionError):
+    """The kernel itself is enclosed no better, whichever route asks: a series cut at its terms."""
 
 
 def sphere_levels(
@@ -65,6 +71,8 @@ def sphere_levels(
     for method, route in routes or _routes(kernel, dim):
         try:
             balls = route(kernel, dim, max_degree, digits, zeros)
+        except KernelKnownNoBetter:
+            raise
         except PrecisionError as error:
             failures.append(f"{method}: {error}")
             continue
@@ -109,7 +117,7 @@ def _to_relative_accuracy(
 ) -> list[arb]:
     """Lower the absolute tolerance of a route until every eigenvalue has its digits."""
     smallest = _mass_exponent(kernel, max_degree) - math.log10(multiplicity(dim, max_degree))
-    exponent, worst = math.floor(smallest) - digits - 3, 0
+    exponent, worst, before = math.floor(smallest) - digits - 3, 0, math.inf
     for _ in range(MAX_ATTEMPTS):
         with ctx.workdps(digits + 10):
             balls = route(kernel, dim, max_degree, arb(10) ** exponent)
@@ -118,12 +126,24 @@ def _to_relative_accuracy(
         worst = int(np.argmax(accuracy))
         if accuracy[worst] < 10.0**-digits:
             return balls
+        radius = max(float(ball.rad()) for ball in balls)
+        if radius > max(PROGRESS * before, 10.0**exponent):
+            raise KernelKnownNoBetter(
+                f"{kernel} is not enclosed well enough: its eigenvalue of degree {worst} at "
+                f"dim = {dim} is known to {accuracy[worst]:.1e} of itself, {digits} digits were "
+                f"asked; ask for {_less(worst)}"
+            )
+        before = radius
         exponent = min(_extrapolated(balls), exponent - digits) - digits - 3
-    advice = f"max_degree = {worst - 1} or fewer digits" if worst else "fewer digits"
     raise PrecisionError(
         f"the eigenvalue of degree {worst} of {kernel} at dim = {dim} was not enclosed to {digits} "
-        f"digits by working to 1e{exponent}, nor proved to be zero; ask for {advice}"
+        f"digits by working to 1e{exponent}, nor proved to be zero; ask for {_less(worst)}"
     )
+
+
+def _less(worst: int) -> str:
+    """What to ask for where the eigenvalue of degree `worst` was the hardest."""
+    return f"max_degree = {worst - 1} or fewer digits" if worst else "fewer digits"
 
 
 def _mass_exponent(kernel: Kernel, max_degree: int) -> float:

@@ -14,6 +14,7 @@ from kerneltheory.core.errors import NotPositiveDefiniteError, PrecisionError
 from kerneltheory.kernels.kernel import dot_product_kernel, nngp, ntk
 from kerneltheory.learning.equivalent import learning_curve
 from kerneltheory.spectra.domains import certified_spectrum, spectrum
+from kerneltheory.spectra.enclosure import KernelKnownNoBetter, _to_relative_accuracy
 from kerneltheory.spectra.spectrum import Target
 from kerneltheory.sphere.harmonics import multiplicity
 from kerneltheory.sphere.sampling import uniform_sphere
@@ -296,6 +297,18 @@ def test_unproved_zero_is_not_called_zero():
     kernel = dot_product_kernel(2 * t + sympy.cos(sympy.pi * t))
     with pytest.raises(PrecisionError, match=r"degree 0 .* nor proved to be zero"):
         certified_spectrum(kernel, 3, 0, digits=5)
+
+
+def test_kernel_that_is_known_no_better_is_not_asked_again():
+    tolerances = []
+
+    def stalled(kernel, dim, max_degree, tolerance):
+        tolerances.append(tolerance)
+        return [arb("0.1", 1e-6)] * (max_degree + 1)
+
+    with pytest.raises(KernelKnownNoBetter, match=r"degree 0 at dim = 5 is known to 1\.0e-05"):
+        _to_relative_accuracy(stalled, nngp(relu, 1, weight_variance=2), 5, 3, 15, frozenset())
+    assert len(tolerances) == 2
 
 
 @pytest.mark.parametrize(
