@@ -128,9 +128,10 @@ def stating(*makers):
 RELU, ERF = functools.partial(derive_dual, relu), functools.partial(derive_dual, erf)
 
 
-def test_command_verifies_the_registry(monkeypatch, capsys):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_command_verifies_the_registry(monkeypatch, capsys, processes):
     monkeypatch.setattr(registry, "stated_derivations", stating(RELU, ERF))
-    assert cli.main(["verify", "--digits", "8"]) == 0
+    assert cli.main(["verify", "--digits", "8", "--processes", processes]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("certified to 8 digits, proved")
     assert "covariance dual of relu" in lines[0]
@@ -140,7 +141,7 @@ def test_command_verifies_the_registry(monkeypatch, capsys):
 
 def test_command_fails_where_one_derivation_is_false(monkeypatch, capsys):
     monkeypatch.setattr(registry, "stated_derivations", stating(RELU, planted, ERF))
-    assert cli.main(["verify", "--digits", "8"]) == 1
+    assert cli.main(["verify", "--digits", "8", "--processes", "1"]) == 1
     lines = capsys.readouterr().out.splitlines()
     false = [line for line in lines if line.startswith("FALSE:")]
     assert len(false) == 1
