@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from kerneltheory.core.derivation import Derivation
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 # Derivations that a process takes at a time: those of one activation share most of their work.
 NEIGHBOURS = 4
 

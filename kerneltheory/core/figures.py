@@ -52,6 +52,29 @@ def look() -> Iterator[None]:
         yield
 
 
+def axes_or_new(ax: "Axes | None") -> "Axes":
+    """The axes to draw in: those given, or those of a new figure in the package's look."""
+    import matplotlib.pyplot as plt
+
+    if ax is not None:
+        return ax
+    with look():
+        return plt.subplots()[1]
+
+
+def plain_log_ticks(axes: "Axes") -> None:
+    """Label what matplotlib labels between powers of ten as 20 and 0.3, not as 2 x 10^1."""
+    from matplotlib.ticker import LogFormatterMathtext
+
+    class Plain(LogFormatterMathtext):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_minor_formatter(Plain(labelOnlyBase=False))
+
+
 def panel_title(axes: "Axes", letter: str, text: str) -> None:
     """Write the letter of a panel, bold, and its title above its upper left corner."""
     axes.set_title(rf"$\bf{{{letter}}}$  {text}" if letter else text, loc="left")

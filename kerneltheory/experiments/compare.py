@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import COLORS, CYCLE
+from kerneltheory.core.figures import COLORS, CYCLE, axes_or_new, plain_log_ticks
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.display import is_varied, words
 from kerneltheory.learning.plots import LABELS
@@ -80,9 +80,7 @@ class Comparison:
         There is a colour for each field or, at several ridges or noise variances, for each of
         them.
         """
-        import matplotlib.pyplot as plt
-
-        axes = plt.subplots()[1] if ax is None else ax
+        axes = axes_or_new(ax)
         draw_curves(axes, self.theory, self.simulated, tuple(name for name, _ in self.deviations))
         axes.legend()
         return axes
@@ -122,6 +120,7 @@ def draw_curves(
         )
     scale = "log" if (known[axis] > 0).all() else "linear"
     axes.set(xscale=scale, yscale="log", xlabel=LABELS[axis], ylabel="error")
+    plain_log_ticks(axes)
 
 
 def _drawn(curve: LearningCurve, axis: str, field: str) -> tuple[Any, Any, Any]:

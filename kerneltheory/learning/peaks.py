@@ -21,7 +21,7 @@ import numpy as np
 
 from kerneltheory.core import check
 from kerneltheory.core.errors import PrecisionError
-from kerneltheory.core.figures import COLORS, PEAK
+from kerneltheory.core.figures import COLORS, PEAK, axes_or_new
 from kerneltheory.core.precision import float64_policy
 from kerneltheory.core.records import Array, ArrayRecord, array_record, is_concrete, static
 from kerneltheory.learning.equivalent import (
@@ -108,9 +108,7 @@ class Peaks(ArrayRecord):
                 axes become logarithmic. A new figure if None.
             style: passed on to matplotlib for the triangles.
         """
-        import matplotlib.pyplot as plt
-
-        axes = plt.subplots()[1] if ax is None else ax
+        axes = axes_or_new(ax)
         if not axes.has_data():
             axes.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="test error")
         finite = np.isfinite(self.test_error)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import find_peaks
 
-from kerneltheory.core.figures import COLORS, CYCLE, PEAK
+from kerneltheory.core.figures import COLORS, CYCLE, PEAK, axes_or_new, plain_log_ticks
 from kerneltheory.learning.curve import MEASURES, LearningCurve
 from kerneltheory.learning.display import is_varied, varying, words
 
@@ -44,7 +44,7 @@ def plot_fields(
     names = _chosen(curve, fields)
     values = [np.asarray(getattr(curve, name)) for name in names]
     axis = _axis(curve)
-    axes = _axes(ax)
+    axes = axes_or_new(ax)
     for order, name in enumerate(names):
         color = COLORS.get(name, _SPARE[order % len(_SPARE)])
         _draw(axes, curve, axis, name, (color, _DASHES[order % len(_DASHES)]), style)
@@ -53,6 +53,7 @@ def plot_fields(
     axes.set_ylabel(", ".join([*errors, *own]))
     _label_axis(axes, curve, axis)
     axes.set_yscale("log" if _fits_logarithms(values) else "linear")
+    plain_log_ticks(axes)
     axes.legend()
     return axes
 
@@ -88,7 +89,7 @@ def plot_degrees(
     largest = np.argsort(shares, kind="stable")[::-1][:most]
     largest = np.sort(largest[shares[largest] > VISIBLE])
     rest = np.delete(errors, largest, axis=1).sum(axis=1)
-    axes = _axes(ax)
+    axes = axes_or_new(ax)
     colors = [*mpl.colormaps["viridis"](np.linspace(0.05, 0.95, len(largest))), "0.8"]
     labels = [f"degree {level}" for level in largest]
     areas = [errors[:, level] for level in largest]
@@ -112,7 +113,7 @@ def plot_learnability(curve: LearningCurve, ax: "Axes | None" = None, **style: A
     if learned is None:
         raise ValueError("the curve has no learnabilities, as those of `learning_curve` have")
     axis, x, learned = _single_axis(curve, np.asarray(learned))
-    axes = _axes(ax)
+    axes = axes_or_new(ax)
     begun = np.flatnonzero((learned > VISIBLE).any(axis=0))
     learned = learned[:, : begun.max(initial=0) + 2]
     levels = np.arange(learned.shape[1])
@@ -133,12 +134,6 @@ def _fits_logarithms(values: list[np.ndarray]) -> bool:
     return max(tops) > 0 and all(
         low >= -_ROUNDING * top for low, top in zip(lows, tops, strict=True)
     )
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
 def _axis(curve: LearningCurve) -> str:

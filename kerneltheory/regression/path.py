@@ -103,11 +103,9 @@ class RidgePath(ArrayRecord):
         Returns:
             The axes.
         """
-        import matplotlib.pyplot as plt
+        from kerneltheory.core.figures import CYCLE, PEAK, axes_or_new
 
-        from kerneltheory.core.figures import CYCLE, PEAK
-
-        axes = plt.subplots(layout="constrained")[1] if ax is None else ax
+        axes = axes_or_new(ax)
         ridges = np.asarray(self.ridges)
         order = np.argsort(ridges)
         for color, name in zip(CYCLE, ERRORS, strict=False):

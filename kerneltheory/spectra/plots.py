@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import CYCLE
+from kerneltheory.core.figures import CYCLE, axes_or_new
 from kerneltheory.spectra.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -83,12 +83,10 @@ def plot_spectra(
 
 
 def _draw(spectra: Mapping, ax: "Axes | None", laws: Mapping, style: dict) -> "Axes":
-    import matplotlib.pyplot as plt
-
     for spectrum in spectra.values():
         if np.ndim(spectrum.eigenvalues) != 1 or not np.any(np.asarray(spectrum.eigenvalues) > 0):
             raise ValueError(f"a spectrum to draw must have positive eigenvalues, got {spectrum!r}")
-    axes = plt.subplots(layout="constrained")[1] if ax is None else ax
+    axes = axes_or_new(ax)
     axes.set_yscale("log")
     numbered = all(map(_is_numbered, spectra.values()))
     if numbered:
