@@ -7,7 +7,13 @@ import numpy as np
 
 from kerneltheory.core.records import Array, ArrayRecord, array_record, is_concrete, static
 from kerneltheory.learning import display
-from kerneltheory.learning.validity import TOLERANCE, counts, equivalent_error, shares
+from kerneltheory.learning.validity import (
+    TOLERANCE,
+    counts,
+    equivalent_error,
+    first_correction,
+    shares,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -93,6 +99,7 @@ class LearningCurve(ArrayRecord):
         noise_variance: $\sigma^2$, as an array.
         level_masses: $N_k \lambda_k$ of the levels, shape (levels,).
         power: $F_k^2$ of the levels, shape (levels,).
+        signs: of the coefficients of the activation, shape (levels,), of random features.
         time: training time of gradient flow, where it is not run to its end.
         alpha: samples in units of the multiplicity of a degree, where the limit of high
             dimension was taken.
@@ -134,6 +141,7 @@ class LearningCurve(ArrayRecord):
     noise_variance: Array | None = None
     level_masses: Array | None = None
     power: Array | None = None
+    signs: Array | None = None
     time: Array | None = None
     alpha: Array | None = None
     standard_errors: StandardErrors | None = None
@@ -199,6 +207,22 @@ class LearningCurve(ArrayRecord):
         """Where `validity` is below one part in 100."""
         estimate = self.validity
         return None if estimate is None else estimate < TOLERANCE
+
+    @property
+    def correction(self) -> np.ndarray | None:
+        """The first correction to the test error of random features, relatively, at every point.
+
+        `test_error * (1 + correction)` is off by about `correction_error`, infinity where nothing
+        is known. None for other curves. `learning.feature_validity` derives it.
+        """
+        found = first_correction(self) if is_concrete(self) else None
+        return None if found is None else found[0]
+
+    @property
+    def correction_error(self) -> np.ndarray | None:
+        """Estimated relative error of the corrected test error of random features."""
+        found = first_correction(self) if is_concrete(self) else None
+        return None if found is None else found[1]
 
     def measured(self) -> Iterator[tuple[str, np.ndarray]]:
         """The names and values of the fields that are not None."""

@@ -62,7 +62,7 @@ class Gaps(NamedTuple):
 
 @float64_policy
 def random_feature_curve(
-    spectrum: Spectrum, target: Target, n: Any, features: Any, ridge: Any
+    spectrum: Spectrum, target: Target, n: Any, features: Any, ridge: Any, *, signs: Any = None
 ) -> LearningCurve:
     r"""Return the errors of ridge regression on p random features of a kernel.
 
@@ -86,6 +86,10 @@ def random_feature_curve(
         n: number of samples, real > 0, any shape.
         features: number p of random features, real > 0, any shape.
         ridge: absolute ridge $\delta \ge 0$, any shape; `optimal_ridge` gives the best one.
+        signs: of the coefficients $E[\varphi(\sqrt d\, t) P_k(t)]$ of an activation on the sphere,
+            shape (levels,), or these coefficients, of which the spectrum holds the squares. Only
+            `validity` and `correction` ask for them. Without them those of degrees 0, 1 and 2
+            pass for positive, and higher degrees for Gaussian features, as those of sign 0 do.
 
     Returns:
         The curve; its arrays have the shape to which n, features, ridge and the noise variance
@@ -94,11 +98,12 @@ def random_feature_curve(
         its variance_from_features that of the predictor averaged over samples and noise, and its
         conditional bias that of the predictor averaged over the noise. All are differentiable in
         all arguments. Its `validity` estimates how far the equivalent itself is off at every
-        point, `valid` says where that is below one part in 100.
+        point, `valid` says where that is below one part in 100, and `test_error *
+        (1 + correction)` is what its first correction makes of it.
 
     Raises:
-        ValueError: n or features is not positive, the ridge is negative, or the target has power
-            at a level that the spectrum does not hold.
+        ValueError: n or features is not positive, the ridge is negative, the target has power at
+            a level that the spectrum does not hold, or the signs are not one for each level.
         NotPositiveDefiniteError: the spectrum has a negative eigenvalue.
         DivergentError: the ridge is zero and n equals the rank of the kernel, the smaller one of
             the number of features and the total multiplicity: the variance is infinite. Under
@@ -115,6 +120,7 @@ def random_feature_curve(
     """
     check_target(target)
     check_spectrum(spectrum)
+    signs = _checked_signs(signs, spectrum)
     _check_points(n, features, ridge, target.noise_variance)
     dtype = working_dtype(spectrum, n, features, ridge, target)
     levels = levels_of(spectrum, dtype)
@@ -133,9 +139,20 @@ def random_feature_curve(
         flat,
         shape,
         features=shaped(points[1], shape),
+        signs=signs,
         dim=None if spectrum.domain in FEATURES_OF_PRODUCTS else spectrum.dim,
         method="deterministic equivalent of random features",
     )
+
+
+def _checked_signs(signs: Any, spectrum: Spectrum) -> Any:
+    if signs is None:
+        return None
+    count = len(spectrum.degrees)
+    if check.finite("signs", signs).shape != (count,):
+        given = np.shape(signs)
+        raise ValueError(f"signs must hold one number for each of {count} levels, got {given}")
+    return np.sign(signs)
 
 
 def _check_points(n: Any, features: Any, ridge: Any, noise: Any) -> None:

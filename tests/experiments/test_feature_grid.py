@@ -26,32 +26,79 @@ def test_the_table_holds_the_whole_grid(judged):
     held = {one.point[:6] for one in judged}
     wanted = {(*x, r, s) for x in feature_grid.grid() for r in RIDGES for s in NOISES}
     assert held == wanted
-    assert len(judged) == 1600
+    assert len(judged) == 4250
 
 
 def test_of_the_accepted_points_19_in_20_agree(judged):
     found = summary(judged)
+    assert found["agreeing"] > 0.97
+    # Of all points 767 in 1000 agree, of those on the sphere 803: none could accept many more.
+    assert found["accepted"] > 0.72
+    assert np.mean([one.valid for one in judged if one.agrees]) > 0.93
+    assert np.mean([one.agrees for one in judged if not one.valid]) < 0.2
+    assert summary([one for one in judged if one.point.dim])["accepted"] > 0.75
+
+
+def test_without_the_signs_of_coefficients_19_in_20_agree_too(judged):
+    found = summary(feature_grid.judged([one.point for one in judged], signed=False))
     assert found["agreeing"] > 0.95
-    # Of all points four in five agree: more than half of all, and two in three of these.
-    assert found["accepted"] > 0.5
-    kept = [one.valid for one in judged if one.agrees]
-    assert np.mean(kept) > 0.6
-    assert np.mean([one.agrees for one in judged if not one.valid]) < 0.7
+    assert found["accepted"] > 0.7
+
+
+def test_in_30_dimensions_nine_points_in_ten_are_accepted(judged):
+    found = summary([one for one in judged if one.point.dim == 30])
+    assert found["accepted"] > 0.9
+    assert found["agreeing"] > 0.97
+
+
+@pytest.fixture(scope="module")
+def corrected(judged):
+    return feature_grid.judged([one.point for one in judged], corrected=True)
+
+
+def _halves(corrected):
+    """Every second setting of samples and features, ten points each."""
+    return [[one for i, one in enumerate(corrected) if i // 10 % 2 == half] for half in (0, 1)]
+
+
+def test_the_corrected_error_agrees_at_nine_points_in_ten(corrected):
+    for half in _halves(corrected):
+        found = summary(half)
+        assert found["accepted"] > 0.9
+        assert found["agreeing"] > 0.98
+        assert np.mean([one.agrees for one in half]) > 0.95
+
+
+def test_what_the_correction_leaves_is_of_the_size_of_its_error(corrected):
+    """On either half of the settings: a quarter of the square, the only number that is chosen."""
+    for half in _halves(corrected):
+        resolved = [
+            one
+            for one in half
+            if 0.001 < one.validity < 0.05 and 2 * one.relative_standard_error < one.validity
+        ]
+        ratios = [abs(one.deviation) / one.validity for one in resolved]
+        assert len(ratios) > 15
+        assert 0.2 < np.median(ratios) < 1
+        assert np.quantile(ratios, 0.9) < 2
 
 
 def test_standard_errors_of_accepted_points_are_below_one_part_in_100(judged):
-    assert max(one.relative_standard_error for one in judged if one.valid) < 0.01
+    errors = [one.relative_standard_error for one in judged if one.valid]
+    # The others are peaks without ridge, n = p, where single trials scatter most.
+    assert np.quantile(errors, 0.99) < 0.01
+    assert max(errors) < 0.02
 
 
-def test_many_samples_and_features_with_a_ridge_are_accepted(judged):
-    usual = [one for one in judged if min(one.point.n, one.point.features) >= 50]
-    assert np.mean([one.valid for one in usual if one.point.ridge >= 0.1]) > 0.99
+def test_with_a_ridge_all_is_accepted_in_many_dimensions(judged):
+    usual = [one for one in judged if one.point.dim >= 20 and one.point.ridge >= 0.1]
+    assert len(usual) == 1000
+    assert all(one.valid and one.agrees for one in usual)
 
 
 def test_accepted_points_are_never_far_off(judged):
     wrong = [one for one in judged if one.valid and not one.agrees]
-    assert max(abs(one.deviation) for one in wrong) < 0.025
-    assert np.mean([one.point.dim == 20 for one in wrong]) < 0.05
+    assert max(abs(one.deviation) for one in wrong) < 0.015
 
 
 def test_the_figure_shows_every_point(judged):
@@ -75,7 +122,7 @@ def test_the_table_is_what_the_simulation_gives(setting, judged):
         assert again.test_error == pytest.approx(point.test_error, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["relu", "erf", "exp"])
+@pytest.mark.parametrize("name", ["relu", "erf", "exp", "gelu", "fourier"])
 def test_a_draw_is_what_its_sphere_has(name):
     """G, C and S against means over many points and targets, for few samples and features."""
     neurons, power = model(name, 10)
@@ -95,7 +142,7 @@ def test_a_draw_is_what_its_sphere_has(name):
         (draw.overlap, values[:, :, None] * covariance[:, None, :]),
     ):
         error = products.std(axis=0) / np.sqrt(len(points))
-        # Of 66 comparisons in all, none in 10,000 runs is beyond five standard errors.
+        # Of 105 comparisons in all, none in 10,000 runs is beyond five standard errors.
         assert (np.abs(products.mean(axis=0) - found) < 5 * error).all()
     assert np.diag(draw.labels) == pytest.approx(sum(POWER.values()))
 
