@@ -80,6 +80,18 @@ if TYPE_CHECKING:
         PrecisionWarning,
         SingularSystemWarning,
     )
+    from kerneltheory.depth.critical_line import CriticalLine, critical_line
+    from kerneltheory.depth.critical_point import critical_point
+    from kerneltheory.depth.critical_record import CriticalPoint
+    from kerneltheory.depth.depth_record import DepthSpectrum
+    from kerneltheory.depth.depth_scales import generalization_depth, trainability_depth
+    from kerneltheory.depth.depth_spectrum import depth_spectrum
+    from kerneltheory.depth.effective_derivations import derive_effective_theory
+    from kerneltheory.depth.finite_width import FiniteWidth, finite_width
+    from kerneltheory.depth.pair_inputs import EquicorrelatedPoints
+    from kerneltheory.depth.phase_diagram import PhaseDiagram, phase_diagram
+    from kerneltheory.depth.phases import Phase, phase
+    from kerneltheory.depth.universality import UniversalityTable, universality_table
     from kerneltheory.experiments.compare import compare
     from kerneltheory.experiments.simulate import simulate
     from kerneltheory.experiments.subsets import simulate_on_data, simulate_subsets
@@ -118,8 +130,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CriticalLine",
+    "CriticalPoint",
+    "DepthSpectrum",
     "DerivationError",
     "DivergentError",
+    "EquicorrelatedPoints",
+    "FiniteWidth",
     "IterativeSolution",
     "KernelRidge",
     "KernelTheoryError",
@@ -128,6 +145,8 @@ __all__ = [
     "NotFittedError",
     "NotPositiveDefiniteError",
     "Peaks",
+    "Phase",
+    "PhaseDiagram",
     "PrecisionError",
     "PrecisionWarning",
     "RidgePath",
@@ -136,6 +155,7 @@ __all__ = [
     "Spectrum",
     "TailLaw",
     "Target",
+    "UniversalityTable",
     "absolute",
     "activation",
     "arctan",
@@ -145,9 +165,13 @@ __all__ = [
     "cos",
     "cosine",
     "covariance_dual",
+    "critical_line",
+    "critical_point",
     "decompose",
     "decompose_zonal",
+    "depth_spectrum",
     "derive_dual",
+    "derive_effective_theory",
     "derive_eigenvalue",
     "derive_eigenvalue_expansion",
     "derive_high_order_curve",
@@ -163,9 +187,11 @@ __all__ = [
     "erf",
     "exp",
     "exponential",
+    "finite_width",
     "gabor",
     "gaussian",
     "gelu",
+    "generalization_depth",
     "gradient_flow_curve",
     "gram_product",
     "hard_tanh",
@@ -185,6 +211,8 @@ __all__ = [
     "optimal_ridge",
     "optimal_stopping",
     "peaks",
+    "phase",
+    "phase_diagram",
     "plot_spectra",
     "polynomial",
     "power_law_spectrum",
@@ -217,7 +245,9 @@ __all__ = [
     "swish",
     "tail_law",
     "tanh",
+    "trainability_depth",
     "two_slope",
+    "universality_table",
     "zonal_harmonic",
 ]
 
@@ -275,6 +305,36 @@ _NAMES_OF = {
         "PrecisionError",
         "PrecisionWarning",
         "SingularSystemWarning",
+    ),
+    "depth.critical_line": (
+        "CriticalLine",
+        "critical_line",
+    ),
+    "depth.critical_point": ("critical_point",),
+    "depth.critical_record": ("CriticalPoint",),
+    "depth.depth_record": ("DepthSpectrum",),
+    "depth.depth_scales": (
+        "generalization_depth",
+        "trainability_depth",
+    ),
+    "depth.depth_spectrum": ("depth_spectrum",),
+    "depth.effective_derivations": ("derive_effective_theory",),
+    "depth.finite_width": (
+        "FiniteWidth",
+        "finite_width",
+    ),
+    "depth.pair_inputs": ("EquicorrelatedPoints",),
+    "depth.phase_diagram": (
+        "PhaseDiagram",
+        "phase_diagram",
+    ),
+    "depth.phases": (
+        "Phase",
+        "phase",
+    ),
+    "depth.universality": (
+        "UniversalityTable",
+        "universality_table",
     ),
     "experiments.compare": ("compare",),
     "experiments.simulate": ("simulate",),

@@ -61,7 +61,7 @@ def growth(phi: Activation) -> Growth:
             for sign in (1, -1):
                 if (high > 0) if sign > 0 else (low < 0):
                     total += _bound(expression.subs(X, sign * _Y), phi)
-    return total
+    return Growth(total.sizes, total.rate.max(arb(0)))
 
 
 def _bound(u: Any, phi: Activation) -> Growth:
@@ -96,7 +96,7 @@ def _constant(number: Any) -> Growth:
 
 
 def _power(u: Any, phi: Activation) -> Growth | None:
-    """|u|^r <= (1 + |u|)^ceil(r), and |u|^-r <= f^-r if u >= f > 0."""
+    """|u|^r <= (1 + |u|)^ceil(r), and |u|^-r <= f^-r if u >= f > 0, or e^{-rby} if u >= e^{by}."""
     base, order = u.base, u.exp
     if not order.is_Rational:
         return None
@@ -110,7 +110,20 @@ def _power(u: Any, phi: Activation) -> Growth | None:
             f"no bound is known of how {phi.name} grows: its part {part} may have a pole, since no "
             f"positive number is seen below {below}"
         )
+    rising = _rising(base)
+    if rising:
+        return Growth({0: arb(1)}, -_constant(abs(order) * rising).sizes[0])
     return _constant(floor**order)
+
+
+def _rising(u: Any) -> Any:
+    """A number b with u >= exp(b y) for every y > 0, if one is seen: that of a positive term."""
+    for part in u.args if u.is_Add else ():
+        exponent: Any = part.args[0] if isinstance(part, sympy.exp) else sympy.S.Zero
+        rate, least = exponent.coeff(_Y), _least(u - part)
+        if rate.is_positive and exponent == rate * _Y and least is not None and least >= 0:
+            return rate
+    return None
 
 
 def _exponential(u: Any, phi: Activation) -> Growth | None:
@@ -142,9 +155,15 @@ def _hyperbolic(u: Any, phi: Activation) -> Growth | None:
 
 
 def _logarithm(u: Any, phi: Activation) -> Growth | None:
-    """|log v| <= v + 1/f if v >= f > 0."""
+    """|log v| <= v + 1/f if v >= f > 0; linear if f <= v <= S e^{By}, by log(S) + B y."""
     floor = _floor(u.args[0])
-    return None if floor is None else _bound(u.args[0], phi) + _constant(1 / floor)
+    if floor is None:
+        return None
+    inner = _bound(u.args[0], phi)
+    if inner.rate > 0 and set(inner.sizes) == {0}:
+        size = inner.sizes[0].max(arb(1)).log()
+        return Growth({0: size, 1: inner.rate}, arb(0)) + _constant(abs(sympy.log(floor)))
+    return inner + _constant(1 / floor)
 
 
 def _identity(u: Any, phi: Activation) -> Growth:

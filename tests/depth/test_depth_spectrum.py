@@ -1,0 +1,532 @@
+"""Spectra against depth: the recursion against others, and against the laws of large depth."""
+
+import functools
+import math
+import pickle
+
+import numpy as np
+import pytest
+from flint import arb, ctx
+from scipy.optimize import brentq
+
+import kerneltheory as kt
+from kerneltheory.depth.critical_derivations import critical_log_coefficient
+from kerneltheory.depth.depth_laws import CHI_12, VARIANCE
+
+# Where log l/l is far below 1%; `test_relu_at_depth_a_million` goes further.
+DEEP = 10**5
+
+
+def erf_value(q, k):
+    """Williams (1996)."""
+    return 2 / math.pi * np.arcsin(2 * k / (1 + 2 * q))
+
+
+def erf_slope(q, k):
+    return 4 / math.pi / np.sqrt((1 + 2 * q) ** 2 - 4 * k**2)
+
+
+def erf_curvature(q):
+    """dT'/dk at k = q."""
+    return 16 * q / math.pi / (1 + 4 * q) ** 1.5
+
+
+@functools.cache
+def normal_rule():
+    """Nodes and weights of a standard normal mean, on Legendre's nodes in [-13, 13].
+
+    Poles 0.97 from the line, as of tanh(sqrt(q) z) at q = 2.6, err by 1.07^-800 = 1e-24.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    z = 13 * nodes
+    weights = weights * np.exp(-z * z / 2)
+    return z, weights / weights.sum()
+
+
+def tanh_moments(q):
+    """E[tanh^2], E[tanh'^2] and E[tanh''^2] = dT'/dk at k = q."""
+    z, weights = normal_rule()
+    t = np.tanh(np.sqrt(q) * z)
+    slope = 1 - t * t
+    return weights @ t**2, weights @ slope**2, weights @ (2 * t * slope) ** 2
+
+
+def critical(name, q=1.0):
+    """(phi, w, b, dT'/dk) with chi_1 = 1 at the variance q."""
+    if name == "erf":
+        value, slope, curvature = erf_value(q, q), erf_slope(q, q), erf_curvature(q)
+    else:
+        value, slope, curvature = tanh_moments(q)
+    w = np.nextafter(1 / slope, 0)  # rounding may not make it chaotic
+    return getattr(kt, name), float(w), float(q - w * value), float(w * curvature)
+
+
+# --- the recursion ----------------------------------------------------------------------------
+
+
+def relu_pair(depth, correlation):
+    """1 - c and Theta of relu, w = 2, b = 0, q = 1, in numbers of 256 bits (Cho and Saul 2009)."""
+    with ctx.workprec(256):
+        pi, gap = arb.pi().mid(), (1 - arb(correlation)).mid()
+        theta = 1 - gap
+        for _ in range(depth):
+            angle = (1 - gap).acos().mid()
+            chi = 1 - angle / pi
+            gap = (1 - (angle.sin() + (pi - angle) * (1 - gap)) / pi).mid()
+            theta = (1 - gap + chi * theta).mid()
+        return gap, theta
+
+
+def check_relu(depth):
+    """Rounding of 256 bits grows as 1/angle a layer and no further: 60 digits are left."""
+    points = kt.EquicorrelatedPoints(2, 0.5)
+    gap, theta = relu_pair(depth, 0.5)
+    ntk = kt.depth_spectrum(kt.relu, points, depth, weight_variance=2, bias_variance=0)
+    nngp = kt.depth_spectrum(
+        kt.relu, points, depth, weight_variance=2, bias_variance=0, kernel="nngp"
+    )
+    diagonal = math.exp(ntk.log_diagonal[0])
+    assert diagonal == pytest.approx(depth + 1, rel=1e-9)
+    assert ntk.ratio[0] * diagonal == pytest.approx(float(theta), rel=1e-9)
+    assert ntk.lambda_bulk[0] == pytest.approx(float(depth + 1 - theta), rel=1e-9)
+    assert nngp.lambda_bulk[0] == pytest.approx(float(gap), rel=1e-9)
+
+
+def test_relu_at_depth_ten_thousand():
+    check_relu(10**4)
+
+
+@pytest.mark.slow
+def test_relu_at_depth_a_million():
+    check_relu(10**6)
+
+
+def covariance_recursion(phi, X, w, b, depth, window):
+    """Raw covariances of all pixels of all inputs: the plain statement of the recursion."""
+
+    def averaged(K):
+        shifts = range(-(window // 2), window - window // 2)
+        return sum(np.roll(np.roll(K, s, 1), s, 3) for s in shifts) / window
+
+    value, slope = kt.covariance_dual(phi), kt.covariance_dual(phi, 1)
+    K = theta = w * averaged(np.einsum("iac,jbc->iajb", X, X) / X.shape[2]) + b
+    for _ in range(depth):
+        q = np.einsum("iaia->ia", K)
+        q1, q2 = np.broadcast_arrays(q[:, :, None, None], q)
+        k = np.minimum(K, np.sqrt(q1 * q2))
+        T, slopes = np.asarray(value(q1, q2, k)), np.asarray(slope(q1, q2, k))
+        K = w * averaged(T) + b
+        theta = K + w * averaged(slopes * theta)
+    return {"nngp": K, "ntk": theta}
+
+
+@pytest.mark.parametrize(("phi", "w", "b"), [(kt.relu, 2, 0), (kt.erf, 1.5, 0.05)])
+def test_pixels_against_raw_covariances(phi, w, b):
+    """Four inputs of unequal norms and two to predict; the condition number is below 1e4."""
+    X = np.random.default_rng(3).standard_normal((6, 8, 3))
+    kernels = covariance_recursion(phi, X, w, b, 9, 3)
+    for kernel, full in kernels.items():
+        for architecture in ("cnn_flatten", "cnn_pooled"):
+            pooled = architecture == "cnn_pooled"
+            gram = np.einsum("iajb->ij", full) / 64 if pooled else np.einsum("iaja->ij", full) / 8
+            values = np.linalg.eigvalsh(gram[:4, :4])
+            predictor = gram[4:, :4] @ np.linalg.inv(gram[:4, :4])
+            predictor -= predictor.mean(axis=1, keepdims=True)
+            found = kt.depth_spectrum(
+                phi, X[:4], [2, 9], weight_variance=w, bias_variance=b, kernel=kernel,
+                architecture=architecture, test_inputs=X[4:],
+            )  # fmt: skip
+            assert found.lambda_max[1] == pytest.approx(values[-1], rel=1e-12)
+            assert found.lambda_bulk[1] == pytest.approx(values[:-1].mean(), rel=1e-11)
+            assert found.condition_number[1] == pytest.approx(values[-1] / values[0], rel=1e-10)
+            assert found.mean_predictor is not None
+            assert found.mean_predictor[1] == pytest.approx(np.linalg.norm(predictor, 2), rel=1e-10)
+
+
+@pytest.mark.parametrize(("phi", "w", "b"), [(kt.relu, 2, 0), (kt.erf, 4, 0.1)])
+def test_dense_networks_against_their_gram_matrices(phi, w, b):
+    X = np.random.default_rng(4).standard_normal((6, 5))
+    for make in (kt.nngp, kt.ntk):
+        found = kt.depth_spectrum(
+            phi, X, [1, 6], weight_variance=w, bias_variance=b, kernel=make.__name__
+        )
+        for row, depth in enumerate((1, 6)):
+            gram = make(phi, depth, weight_variance=w, bias_variance=b).gram(X)
+            values = np.linalg.eigvalsh(gram)
+            assert found.lambda_max[row] == pytest.approx(values[-1], rel=1e-12)
+            assert found.condition_number[row] == pytest.approx(values[-1] / values[0], rel=1e-11)
+            assert math.exp(found.log_diagonal[row]) == pytest.approx(np.diag(gram).mean())
+
+
+def test_equal_pixels_are_a_dense_network():
+    X = np.random.default_rng(5).standard_normal((4, 6))
+    settings = {"weight_variance": 1.0, "bias_variance": 0.1}
+    dense = kt.depth_spectrum(kt.erf, X, [3, 40], **settings)
+    images = np.repeat(X[:, None, :], 5, axis=1)
+    for architecture in ("cnn_flatten", "cnn_pooled"):
+        found = kt.depth_spectrum(kt.erf, images, [3, 40], architecture=architecture, **settings)
+        np.testing.assert_allclose(found.lambda_bulk, dense.lambda_bulk, rtol=1e-7)
+        np.testing.assert_allclose(found.lambda_max, dense.lambda_max, rtol=1e-12)
+
+
+def test_wide_convolutional_networks():
+    """The NNGP at 3 hidden layers by sampling: 200 networks of 200 channels.
+
+    Their bias is of the order of 3 layers/200 channels times a curvature of a few tenths: tested
+    against 4.5 standard errors (one false alarm in 1e4 seeds for 18 entries) and 1%.
+    """
+    rng = np.random.default_rng(6)
+    X, width, window = rng.standard_normal((3, 8, 3)), 200, 3
+
+    def convolved(h):
+        """Weights of variance 2 over fan-in, at circular neighbours."""
+        weights = rng.standard_normal((window, h.shape[2], width))
+        weights *= math.sqrt(2 / (window * h.shape[2]))
+        return sum(np.roll(h, 1 - s, axis=1) @ weights[s] for s in range(window))
+
+    samples = []
+    for _ in range(200):
+        z = convolved(X)
+        for _ in range(2):
+            z = convolved(np.maximum(z, 0))
+        h = np.maximum(z, 0)
+        # The mean over the weights of the readout is exact.
+        samples.append(2 * np.einsum("iac,jbc->iajb", h, h) / width)
+    for architecture, pair, places in (
+        ("cnn_flatten", "siaja->sij", 8),
+        ("cnn_pooled", "siajb->sij", 64),
+    ):
+        grams = np.einsum(pair, samples) / places
+        mean, error = grams.mean(axis=0), grams.std(axis=0) / math.sqrt(len(samples))
+        found = kt.depth_spectrum(
+            kt.relu, X, 3, weight_variance=2, bias_variance=0, kernel="nngp",
+            architecture=architecture,
+        )  # fmt: skip
+        diagonal = math.exp(found.log_diagonal[0])
+        own, others = np.diag_indices(3), np.triu_indices(3, 1)
+        for part, value in ((own, diagonal), (others, diagonal * found.ratio[0])):
+            spread = np.sqrt((error[part] ** 2).sum())  # of a mean of three at most
+            assert abs(mean[part].mean() - value) < 4.5 * spread / math.sqrt(3) + 0.01 * value
+
+
+# The same with one pixel: the recursion is the one that the other activations take.
+SLOW = pytest.param("tanh", 1, marks=pytest.mark.slow)
+
+
+# --- the laws ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("relu", 1),
+        ("relu", 8),
+        ("erf", 1),
+        ("erf", 8),
+        ("tanh", 8),
+        pytest.param("tanh", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_the_critical_columns(name, pixels):
+    """THEORY of arXiv:1912.13053 at l = 10^5."""
+    m, d, q, l = 20, pixels, 1.0, DEEP  # noqa: E741
+    if name == "relu":
+        phi, w, b, k, gap = kt.relu, 2, 0, 3, 9 * math.pi**2 / (2 * l**2)
+    else:
+        phi, w, b, chi_12 = critical(name, q)
+        k, gap = 2, 2 / (q * chi_12 * l)
+    points = kt.EquicorrelatedPoints(m, 0.5, d)
+    architecture = "cnn_pooled" if d > 1 else "fcn"
+    settings = {"weight_variance": w, "bias_variance": b, "architecture": architecture}
+    ntk = kt.depth_spectrum(phi, points, [100, l], **settings)
+    nngp = kt.depth_spectrum(phi, points, [100, l], kernel="nngp", **settings)
+    assert ntk.lambda_max[1] == pytest.approx(l * q * (m * d + k) / ((k + 1) * d), rel=1e-2)
+    assert ntk.lambda_bulk[1] == pytest.approx(k * l * q / ((k + 1) * d), rel=1e-2)
+    assert ntk.condition_number[1] == pytest.approx((m * d + k) / k, rel=1e-2)
+    assert nngp.lambda_max[1] == pytest.approx(m * q, rel=1e-2)
+    assert nngp.lambda_bulk[1] == pytest.approx(q * gap / d, rel=1e-2)
+    assert nngp.condition_number[1] == pytest.approx(m * d / gap, rel=1e-2)
+    for found in (ntk, nngp):
+        predicted = found.predicted
+        np.testing.assert_allclose(predicted.log_lambda_max[1], found.log_lambda_max[1], atol=0.01)
+        np.testing.assert_allclose(
+            predicted.log_lambda_bulk[1], found.log_lambda_bulk[1], atol=0.01
+        )
+        np.testing.assert_allclose(
+            predicted.condition_number[1], found.condition_number[1], rtol=0.01
+        )
+        assert found.trainability_depth == found.generalization_depth == math.inf
+
+
+def test_the_logarithm_at_criticality():
+    """1/g = (q chi_12/2) l + beta log l + C + O(log l/l), fitted for erf at q = 1.
+
+    What is left out of the fit is of the order log l/l < 1e-3 over the depths fitted, and moves
+    beta by about its own size over the range of log l, 4.
+    """
+    phi, w, b, chi_12 = critical("erf")
+    depths = np.unique(np.geomspace(1e4, 5e5, 30).astype(int))
+    found = kt.depth_spectrum(
+        phi, kt.EquicorrelatedPoints(2, 0.5), depths, weight_variance=w, bias_variance=b,
+        kernel="nngp",
+    )  # fmt: skip
+    inverse = 1 / found.lambda_bulk
+    basis = np.stack([depths, np.log(depths), np.ones(len(depths))], axis=1)
+    slope, coefficient, _ = np.linalg.lstsq(basis, inverse, rcond=None)[0]
+    # d^2 chi/dc^2 at c = 1: w q^2 d^2 T'/dk^2, T' = (4/pi) ((1 + 2 q)^2 - 4 k^2)^(-1/2).
+    second = w * 4 / math.pi * (4 / 5**1.5 + 48 / 5**2.5)
+    law = critical_log_coefficient()
+    *_, symbol = law.args
+    beta = float(law.rhs.subs({VARIANCE: 1, CHI_12: chi_12, symbol: second}))
+    assert slope == pytest.approx(chi_12 / 2, rel=1e-6)
+    assert coefficient == pytest.approx(beta, rel=1e-2)
+
+
+ORDERED = {"erf": (1.0, 0.1), "tanh": (1.0, 0.1), "relu": (1.5, 0.5)}
+
+
+def ordered_constants(name):
+    """q*, chi_1, and chi_12 or the slope of the kink, from closed forms or quadrature."""
+    w, b = ORDERED[name]
+    if name == "relu":
+        return b / (1 - w / 2), w / 2, w / (2 * math.pi)
+    if name == "erf":
+        q = brentq(lambda q: w * erf_value(q, q) + b - q, 1e-3, 10, xtol=1e-15)
+        return q, w * erf_slope(q, q), w * erf_curvature(q)
+    q = brentq(lambda q: w * tanh_moments(q)[0] + b - q, 1e-3, 10, xtol=1e-15)
+    _, slope, curvature = tanh_moments(q)
+    return q, w * slope, w * curvature
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("relu", 1),
+        ("relu", 8),
+        ("erf", 1),
+        ("erf", 8),
+        ("tanh", 8),
+        pytest.param("tanh", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_the_ordered_columns(name, pixels):
+    """Rates by the decay from l to 2 l; the NTK's constant relative to the gaps'."""
+    q, chi, rate = ordered_constants(name)
+    w, b = ORDERED[name]
+    m, depth = 20, 600
+    points = kt.EquicorrelatedPoints(m, 0.5, pixels)
+    architecture = "cnn_pooled" if pixels > 1 else "fcn"
+    settings = {"weight_variance": w, "bias_variance": b, "architecture": architecture}
+    depths = [depth, 2 * depth]
+    nngp = kt.depth_spectrum(getattr(kt, name), points, depths, kernel="nngp", **settings)
+    ntk = kt.depth_spectrum(getattr(kt, name), points, depths, **settings)
+    same = q / (1 - chi)
+    np.testing.assert_allclose(nngp.lambda_max, m * q, rtol=1e-9)
+    np.testing.assert_allclose(ntk.lambda_max, m * same, rtol=1e-9)
+    decay = np.diff(nngp.log_lambda_bulk)[0]
+    assert decay == pytest.approx(depth * math.log(chi), rel=1e-9)
+    gap = nngp.lambda_bulk * pixels / q
+    if name == "relu":
+        # a C' chi^(l/2)/(chi^(1/2) - chi), C' chi^(l/2) = sqrt(2 g).
+        expected = same * rate * np.sqrt(2 * gap) / (math.sqrt(chi) - chi) / pixels
+        np.testing.assert_allclose(ntk.lambda_bulk, expected, rtol=1e-9)
+    else:
+        expected = q * gap * np.array(depths) * (1 + rate * same / chi) / pixels
+        np.testing.assert_allclose(ntk.lambda_bulk, expected, rtol=1e-2)
+    for found in (nngp, ntk):
+        np.testing.assert_allclose(
+            found.predicted.log_lambda_bulk, found.log_lambda_bulk, atol=0.01
+        )
+        np.testing.assert_allclose(
+            found.predicted.condition_number, found.condition_number, rtol=0.01
+        )
+    # By how much the condition number grows in one trainability depth, up to a power of l.
+    for found in (nngp, ntk):
+        growth = np.diff(np.log(found.condition_number))[0]
+        power = math.log(2) if found is ntk and name != "relu" else 0
+        assert (growth + power) * found.trainability_depth == pytest.approx(depth, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [("erf", 1), ("erf", 8), ("tanh", 8), SLOW],
+)
+def test_the_chaotic_columns(name, pixels):
+    """At w = 4, b = 0.1. relu has no chaotic phase: beyond w = 2 its variance diverges."""
+    w, b, m, d = 4.0, 0.1, 20, pixels
+    if name == "erf":
+        q = brentq(lambda q: w * erf_value(q, q) + b - q, 1e-3, 10, xtol=1e-15)
+        c = brentq(lambda c: (w * erf_value(q, q * c) + b) / q - c, 0, 0.99, xtol=1e-15)
+        chi, chi_c = w * erf_slope(q, q), w * erf_slope(q, q * c)
+    else:
+        z, weights = normal_rule()
+        q = brentq(lambda q: w * tanh_moments(q)[0] + b - q, 1e-3, 10, xtol=1e-15)
+
+        def mean(function, c):
+            u, v = math.sqrt(q) * z[:, None], math.sqrt(q) * (c * z[:, None] + _other(c) * z)
+            return weights @ (function(u) * function(v)) @ weights
+
+        def _other(c):
+            return math.sqrt(1 - c * c)
+
+        c = brentq(lambda c: (w * mean(np.tanh, c) + b) / q - c, 0, 0.99, xtol=1e-14)
+        chi = w * tanh_moments(q)[1]
+        chi_c = w * mean(lambda x: 1 / np.cosh(x) ** 2, c)
+    depths = np.array([300, 1000, DEEP])
+    points = kt.EquicorrelatedPoints(m, 0.5, d)
+    architecture = "cnn_pooled" if d > 1 else "fcn"
+    settings = {"weight_variance": w, "bias_variance": b, "architecture": architecture}
+    phi = getattr(kt, name)
+    nngp = kt.depth_spectrum(phi, points, depths, kernel="nngp", **settings)
+    ntk = kt.depth_spectrum(phi, points, depths, **settings)
+    np.testing.assert_allclose(nngp.lambda_max, q * ((1 - c) / d + m * c), rtol=1e-9)
+    np.testing.assert_allclose(nngp.lambda_bulk, q * (1 - c) / d, rtol=1e-9)
+    np.testing.assert_allclose(nngp.condition_number, 1 + m * d * c / (1 - c), rtol=1e-9)
+    log_same = math.log(q / (chi - 1)) + (depths + 1) * math.log(chi)  # chi^100 > 1e16
+    np.testing.assert_allclose(ntk.log_lambda_bulk, log_same - math.log(d), rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(ntk.log_lambda_max, log_same - math.log(d), rtol=1e-12, atol=1e-9)
+    # Where kappa - 1 is no rounding yet: corrections are of the order 60 chi_c^60, chi_c < 0.86.
+    early = kt.depth_spectrum(phi, points, 60, **settings)
+    excess = m * d * c / (1 - chi_c) * (chi - 1) / chi**61
+    assert early.condition_number[0] - 1 == pytest.approx(excess, rel=1e-2)
+    for found in (nngp, ntk):
+        np.testing.assert_allclose(found.predicted.log_lambda_max, found.log_lambda_max, rtol=1e-9)
+        np.testing.assert_allclose(
+            found.predicted.condition_number, found.condition_number, rtol=1e-9
+        )
+    assert ntk.generalization_depth == pytest.approx(1 / math.log(chi / chi_c), rel=1e-9)
+    assert nngp.generalization_depth == pytest.approx(-1 / math.log(chi_c), rel=1e-9)
+
+
+def rows_at(w, b, q, rng, shape):
+    """Inputs of which every pixel has the variance q after the first layer without a window."""
+    X = rng.standard_normal(shape)
+    return X / np.sqrt(np.mean(X * X, axis=-1, keepdims=True)) * math.sqrt((q - b) / w)
+
+
+@pytest.mark.parametrize("architecture", ["cnn_flatten", "cnn_pooled"])
+def test_convolutions_of_data_reach_the_critical_law(architecture):
+    """Eight pixels, windows of three; in the flattened readout d = 1."""
+    X = np.random.default_rng(8).standard_normal((2, 8, 4))
+    m, l, d = 2, 2000, 8 if architecture == "cnn_pooled" else 1  # noqa: E741
+    phi, w, b, chi_12 = critical("erf")
+    settings = {"weight_variance": w, "bias_variance": b, "architecture": architecture}
+    ntk = kt.depth_spectrum(phi, X, l, **settings)
+    nngp = kt.depth_spectrum(phi, X, l, kernel="nngp", **settings)
+    assert ntk.lambda_max[0] == pytest.approx(l * (m * d + 2) / (3 * d), rel=1e-2)
+    assert ntk.lambda_bulk[0] == pytest.approx(2 * l / (3 * d), rel=1e-2)
+    assert nngp.lambda_bulk[0] == pytest.approx(2 / (d * chi_12 * l), rel=1e-2)
+
+
+def test_the_mean_predictor_in_every_phase():
+    """Rates for labels of mean zero, of erf on 6 rows and 3 to predict."""
+
+    def measured(w, b, q, depths, kernel):
+        X = rows_at(w, b, q, np.random.default_rng(9), (9, 6))
+        found = kt.depth_spectrum(
+            kt.erf, X[:6], depths, weight_variance=w, bias_variance=b, kernel=kernel,
+            test_inputs=X[6:],
+        )  # fmt: skip
+        assert found.mean_predictor is not None
+        return found.mean_predictor, found.predicted.predictor_rate
+
+    _, w, b, _ = critical("erf")
+    for kernel in ("ntk", "nngp"):
+        size, rate = measured(w, b, 1.0, [10**4, 10**5], kernel)
+        assert size[0] / size[1] == pytest.approx(rate[0] / rate[1], rel=1e-2)
+        assert rate[0] / rate[1] == pytest.approx(10, rel=1e-12)
+    q, *_ = ordered_constants("erf")
+    for kernel in ("ntk", "nngp"):
+        size, _ = measured(*ORDERED["erf"], q, [500, 1000], kernel)
+        assert size[0] == pytest.approx(size[1], rel=1e-2)
+        assert size[0] > 0.1
+    w, b = 4.0, 0.1
+    q = brentq(lambda q: w * erf_value(q, q) + b - q, 1e-3, 10, xtol=1e-15)
+    c = brentq(lambda c: (w * erf_value(q, q * c) + b) / q - c, 0, 0.999, xtol=1e-15)
+    chi, chi_c = w * erf_slope(q, q), w * erf_slope(q, q * c)
+    size, _ = measured(w, b, q, [50, 70], "nngp")
+    assert math.log(size[0] / size[1]) / 20 == pytest.approx(-math.log(chi_c), rel=1e-2)
+    size, rate = measured(w, b, q, [50, 70], "ntk")
+    slope = 20 * math.log(chi / chi_c) - math.log(70 / 50)
+    assert math.log(size[0] / size[1]) == pytest.approx(slope, rel=2e-2)
+    assert math.log(rate[0] / rate[1]) == pytest.approx(slope, rel=1e-9)
+
+
+# --- the record -------------------------------------------------------------------------------
+
+
+def found_record():
+    return kt.depth_spectrum(
+        kt.relu, kt.EquicorrelatedPoints(10, 0.5), [10, 100, 1000], weight_variance=2,
+        bias_variance=0,
+    )  # fmt: skip
+
+
+def test_it_prints_converts_draws_and_pickles():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    found = found_record()
+    assert "critical phase" in repr(found)
+    assert len(repr(found).splitlines()) == 5
+    assert "<table>" in found._repr_html_()
+    data = found.to_xarray()
+    assert data.sizes == {"depth": 3}
+    np.testing.assert_array_equal(data.condition_number, found.condition_number)
+    np.testing.assert_allclose(data.max_learning_rate * found.lambda_max, 2)
+    axes = found.plot()
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), found.condition_number)
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), found.predicted.condition_number)
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+POINTS = kt.EquicorrelatedPoints(3, 0.5)
+ROWS = np.eye(3)
+IMAGES = np.random.default_rng(0).standard_normal((3, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"depths": [0, 3]}, ValueError, "depths must hold integers of at least 1"),
+        ({"depths": [3, 2]}, ValueError, "increasing"),
+        ({"depths": [1.5]}, TypeError, "depths"),
+        ({"depths": [[1], [2]]}, ValueError, "increasing"),
+        ({"inputs": ROWS[:1]}, ValueError, "at least 2 inputs"),
+        ({"inputs": np.array([[1.0, np.nan], [0, 1]])}, ValueError, "inputs must be finite"),
+        ({"inputs": np.array([[1.0, 0], [0, 0]])}, ValueError, r"zeros in \[1\]"),
+        ({"inputs": np.array([[1.0, 0], [1.0, 0], [0, 1]])}, ValueError, r"rows \[0, 1\]"),
+        ({"inputs": np.ones(3)}, ValueError, "inputs must have 2 dimensions"),
+        ({"kernel": "rbf"}, ValueError, "kernel must be one of nngp, ntk, got 'rbf'"),
+        ({"architecture": "resnet"}, ValueError, "architecture must be one of fcn"),
+        ({"inputs": IMAGES, "architecture": "cnn_pooled", "window": 5}, ValueError, "window"),
+        ({"inputs": IMAGES, "architecture": "cnn_pooled", "window": 0}, ValueError, "window"),
+        ({"inputs": ROWS, "architecture": "cnn_pooled"}, ValueError, "3 dimensions"),
+        ({"test_inputs": ROWS}, ValueError, "test_inputs must be None"),
+        ({"inputs": ROWS, "test_inputs": np.eye(2)}, ValueError, "test_inputs must have the shape"),
+        ({"weight_variance": 3}, kt.KernelTheoryError, "fixed"),
+        ({"weight_variance": 1}, kt.KernelTheoryError, "fixed"),
+        ({"phi": kt.step}, (kt.KernelTheoryError, ValueError), "diverge|infinite"),
+    ],
+)
+def test_bad_input(change, error, message):
+    arguments = {
+        "phi": kt.relu, "inputs": POINTS, "depths": [1], "weight_variance": 2, "bias_variance": 0,
+    } | change  # fmt: skip
+    with pytest.raises(error, match=message):
+        kt.depth_spectrum(**arguments)
+
+
+def test_points_of_an_impossible_correlation():
+    with pytest.raises(ValueError, match="correlation must be in"):
+        kt.EquicorrelatedPoints(3, -0.6)
+    with pytest.raises(ValueError, match="correlation must be in"):
+        kt.EquicorrelatedPoints(3, 1.0)
+    with pytest.raises(ValueError, match="count must be an integer of at least 2"):
+        kt.EquicorrelatedPoints(1, 0.5)
+
+
+def test_lost_differences_are_told():
+    """Rows of unequal norms in the ordered phase of relu, whose variances settle as slowly."""
+    X = np.random.default_rng(1).standard_normal((4, 5))
+    with pytest.raises(kt.PrecisionError, match="one norm"):
+        kt.depth_spectrum(kt.relu, X, [3, 500], weight_variance=1.5, bias_variance=0.3)
