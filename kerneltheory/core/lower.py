@@ -239,7 +239,7 @@ def _power(base: Any, numerator: int, denominator: int) -> Any:
     if isinstance(base, fmpq):
         base = arb(base)
     if denominator == 1:
-        result = base ** abs(numerator)
+        result = _whole_power(base, abs(numerator))
     elif isinstance(base, arb) and base.is_zero() and numerator > 0:
         return base
     else:
@@ -247,6 +247,20 @@ def _power(base: Any, numerator: int, denominator: int) -> Any:
     if numerator > 0:
         return result
     return arb_series([1]) / result if isinstance(result, arb_series) else 1 / result
+
+
+def _whole_power(base: Any, exponent: int) -> Any:
+    """Base ** exponent for exponent > 0.
+
+    By products: powers of real balls and of their series are NaN in python-flint where the ball
+    holds zero.
+    """
+    if exponent == 1:
+        return base
+    if isinstance(base, acb):
+        return base**exponent
+    half = _whole_power(base, exponent // 2)
+    return half * half * base if exponent % 2 else half * half
 
 
 def _root(base: Any) -> Any:

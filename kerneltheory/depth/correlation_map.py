@@ -17,6 +17,27 @@ from kerneltheory.kernels.maps import ball_maps
 _STEPS = 200
 
 
+def near_one(slopes: tuple[arb, arb, arb], digits: int) -> tuple[arb, arb] | None:
+    """Balls around c* and chi_c where Taylor's theorem tells c* to so many digits, else None.
+
+    Args:
+        slopes: the first three derivatives of C at 1, balls, infinite where phi has kinks.
+        digits: of the ball of c*.
+    """
+    chi_1, second, third = slopes
+    excess = chi_1 - 1
+    if not (excess > 0 and second > 0 and second.is_finite() and third.is_finite()):
+        return None
+    low = arb((2 * excess / second).lower())
+    high = arb((2 * excess / second * (1 + 4 * excess * third / second**2)).upper())
+    if not (high < 1 and (second - high * third) * high / 2 > excess):
+        return None
+    gap = low.union(high)
+    if not arb(gap.rad()) < arb(10) ** -digits:
+        return None
+    return 1 - gap, chi_1 - (second - high * third).union(second) * gap
+
+
 def stable_correlation(
     phi: Activation, weight: arb, bias: arb, variance: arb, digits: int
 ) -> tuple[arb, arb]:

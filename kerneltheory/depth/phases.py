@@ -23,7 +23,7 @@ from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import correlation_dual
 from kerneltheory.core import check, lower
 from kerneltheory.core.display import html_table
-from kerneltheory.depth.correlation_map import stable_correlation
+from kerneltheory.depth.correlation_map import near_one, stable_correlation
 from kerneltheory.depth.fixed_points import (
     FixedPoint,
     FixedPoints,
@@ -36,6 +36,8 @@ from kerneltheory.depth.near_zero import sides
 
 ORDERED, CRITICAL, CHAOTIC, DIVERGENT = "ordered", "critical", "chaotic", "divergent"
 _LAYERS = 200
+# Of chi_1 - 1: c* may be so near to 1 that derivatives there tell it better than the map's values.
+NEARLY_CRITICAL = 1e-6
 _LARGEST_DENOMINATOR = 10_000
 _BALLS = ("q_star", "c_star", "chi_1", "chi_c", "chi_12")
 _SCALES = ("xi_1", "xi_c", "xi_star")
@@ -298,8 +300,12 @@ def _at(phi: Activation, w: Any, b: Any, point: FixedPoint, digits: int) -> dict
         chi_1, chi_12 = (_slope_of_order(phi, w, q, order, working) for order in (1, 2))
         name, proved = _name(phi, w, b, point, chi_1)
         if name == CHAOTIC:
+            near = None
+            if chi_1 - 1 < NEARLY_CRITICAL:
+                third = _slope_of_order(phi, w, q, 3, working)
+                near = near_one((chi_1, q * chi_12, q**2 * third), digits)
             with ctx.workdps(digits + 5):  # series take as long as their digits
-                c, chi_c = stable_correlation(phi, weight, bias, q, digits)
+                c, chi_c = near or stable_correlation(phi, weight, bias, q, digits)
         else:
             c, chi_c = arb(1), chi_1
         if name == CRITICAL:

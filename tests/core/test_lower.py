@@ -166,3 +166,15 @@ def test_products_of_far_exponentials_do_not_overflow():
     # Mills' ratio: 1/(q sqrt(2 pi)) (1 - 1/q^2 + ...); the exponent q^2/2 is rounded.
     assert float(decay) == pytest.approx(1 / (q * np.sqrt(2 * np.pi)), rel=q**2 * 2**-52 + q**-2)
     assert (float(half), float(none)) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 5, 8])
+def test_powers_of_balls_around_zero(exponent):
+    x = sympy.Symbol("x", real=True)
+    power = lower.to_balls((x,), x**exponent)
+    ball = power(arb(0, 0.5))
+    assert ball.contains(arb(0))
+    assert ball.contains(arb(1) / 2**exponent)
+    assert float(ball.rad()) < 1.01 / 2**exponent
+    series = power(arb_series([arb(0, 0.5), 1], prec=1))
+    assert series[0].contains(arb(1) / 2**exponent)

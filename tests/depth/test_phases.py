@@ -165,3 +165,17 @@ def test_other_classes_agree_with_the_recursion(phi, function, w):
     assert abs(q - found.q_star) < 1e-12 * q
     assert math.exp(-100 / found.xi_c) < 1e-7
     assert abs(c - found.c_star) < 1e-6
+
+
+@pytest.mark.parametrize("excess", [0, 1e-15, 1e-12, 1e-9])
+def test_the_correlation_next_to_the_critical_line(excess):
+    """Derivatives at 1 and the signs of the map itself, at many digits, enclose the same."""
+    line = kt.critical_line(kt.erf, [1.0])
+    w = float(np.nextafter(line.weight_variances[0], 9)) * (1 + excess)
+    b = float(line.bias_variances[0])
+    found, reference = kt.phase(kt.erf, w, b), kt.phase(kt.erf, w, b, digits=60)
+    for name in ("c_star", "chi_c"):
+        ball = found.ball(name)
+        assert ball.overlaps(reference.ball(name))
+        assert float(ball.rad()) < 1e-15
+        assert float(ball.mid() - 1) < 0
