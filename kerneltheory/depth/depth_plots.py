@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import CYCLE
+from kerneltheory.core.figures import CYCLE, axes_or_new
 from kerneltheory.depth.depth_record import DepthSpectrum
 from kerneltheory.depth.depth_scales import phase_name
 
@@ -19,12 +19,10 @@ def plot_condition_number(
     spectrum: DepthSpectrum, ax: "Axes | None" = None, **style: Any
 ) -> "Axes":
     """Draw the condition number against depth; `DepthSpectrum.plot` says how."""
-    import matplotlib.pyplot as plt
-
     finite = np.isfinite(spectrum.condition_number)
     if not finite.any():
         raise ValueError("no condition number of this spectrum is in the range of floats")
-    axes = ax if ax is not None else plt.subplots()[1]
+    axes = axes_or_new(ax)
     depths = spectrum.depths[finite]
     options: dict[str, Any] = {
         "color": CYCLE[0], "marker": "o", "markersize": 3.5, "linestyle": "none",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import CYCLE
+from kerneltheory.core.figures import CYCLE, axes_or_new
 from kerneltheory.depth.finite_width import FiniteWidth, susceptibilities
 
 if TYPE_CHECKING:
@@ -18,15 +18,9 @@ CLASSES = ("scale-invariant", "K* = 0", "half-stable", "none", "critical line")
 _UNIT: dict[str, Any] = {"color": "0.15", "linestyle": "--", "linewidth": 1.0, "gid": "one"}
 
 
-def _axes(ax: "Axes | None") -> "Axes":
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="constrained")[1] if ax is None else ax
-
-
 def plot_finite_width(record: FiniteWidth, ax: "Axes | None" = None, **style: Any) -> "Axes":
     """Draw the relative variance of the kernel, V/(n K^2), against the layer."""
-    axes = _axes(ax)
+    axes = axes_or_new(ax)
     label = f"{record.activation_name}, n = {record.width}"
     options: dict[str, Any] = {"label": label} | style
     axes.plot(np.arange(record.depth + 1), record.depth_to_width, **options)
@@ -43,7 +37,7 @@ def plot_critical_point(
 
     Where there is none they are divided by chi_perp: that crosses one where both could be.
     """
-    axes = _axes(ax)
+    axes = axes_or_new(ax)
     K = np.geomspace(1e-2, 1e2, 200) if variances is None else np.asarray(variances, float)
     parallel, across = susceptibilities(point.activation, K)
     if not np.isfinite(across).all():
@@ -68,7 +62,7 @@ def plot_critical_point(
 
 def plot_universality(table: "UniversalityTable", ax: "Axes | None" = None) -> "Axes":
     """Draw the table of classes, each row in the colour of its class."""
-    axes = _axes(ax)
+    axes = axes_or_new(ax)
     header, rows = table.table()
     axes.set_axis_off()
     cells = axes.table(cellText=rows, colLabels=header, loc="center", cellLoc="left")

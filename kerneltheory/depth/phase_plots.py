@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerneltheory.core import check
-from kerneltheory.core.figures import COLORS, look
+from kerneltheory.core.figures import COLORS, axes_or_new, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +42,6 @@ def plot_phases(
         >>> plot_phases(grid).get_xlabel()
         'weight variance $w$'
     """
-    import matplotlib.pyplot as plt
-
     w, b = np.asarray(diagram.weight_variances), np.asarray(diagram.bias_variances)
     for name, values in (("weight_variances", w), ("bias_variances", b)):
         if values.size < 2 or (np.diff(values) <= 0).any():
@@ -52,7 +50,7 @@ def plot_phases(
     if (np.diff(levels) <= 0).any():
         raise ValueError(f"depths must ascend, got {list(levels)}")
     with look():
-        axes = plt.subplots(layout="constrained")[1] if ax is None else ax
+        axes = axes_or_new(ax)
         _shade(axes, diagram, w, b)
         _contours(axes, diagram, w, b, levels)
         if diagram.boundary is not None:
