@@ -80,14 +80,18 @@ if TYPE_CHECKING:
         PrecisionWarning,
         SingularSystemWarning,
     )
+    from kerneltheory.depth.classifiers import ClassifierLimit, classifier_limit
     from kerneltheory.depth.critical_line import CriticalLine, critical_line
     from kerneltheory.depth.critical_point import critical_point
     from kerneltheory.depth.critical_record import CriticalPoint
+    from kerneltheory.depth.deep_sphere import depth_profile
+    from kerneltheory.depth.deep_votes import deep_votes
     from kerneltheory.depth.depth_record import DepthSpectrum
     from kerneltheory.depth.depth_scales import generalization_depth, trainability_depth
     from kerneltheory.depth.depth_spectrum import depth_spectrum
     from kerneltheory.depth.effective_derivations import derive_effective_theory
     from kerneltheory.depth.finite_width import FiniteWidth, finite_width
+    from kerneltheory.depth.optimal_activations import optimal_activation, optimal_frequency
     from kerneltheory.depth.pair_inputs import EquicorrelatedPoints
     from kerneltheory.depth.phase_diagram import PhaseDiagram, phase_diagram
     from kerneltheory.depth.phases import Phase, phase
@@ -130,6 +134,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClassifierLimit",
     "CriticalLine",
     "CriticalPoint",
     "DepthSpectrum",
@@ -161,6 +166,7 @@ __all__ = [
     "arctan",
     "capacity_exponent",
     "certified_spectrum",
+    "classifier_limit",
     "compare",
     "cos",
     "cosine",
@@ -169,6 +175,8 @@ __all__ = [
     "critical_point",
     "decompose",
     "decompose_zonal",
+    "deep_votes",
+    "depth_profile",
     "depth_spectrum",
     "derive_dual",
     "derive_effective_theory",
@@ -208,6 +216,8 @@ __all__ = [
     "multiscale_curve",
     "nngp",
     "ntk",
+    "optimal_activation",
+    "optimal_frequency",
     "optimal_ridge",
     "optimal_stopping",
     "peaks",
@@ -306,12 +316,18 @@ _NAMES_OF = {
         "PrecisionWarning",
         "SingularSystemWarning",
     ),
+    "depth.classifiers": (
+        "ClassifierLimit",
+        "classifier_limit",
+    ),
     "depth.critical_line": (
         "CriticalLine",
         "critical_line",
     ),
     "depth.critical_point": ("critical_point",),
     "depth.critical_record": ("CriticalPoint",),
+    "depth.deep_sphere": ("depth_profile",),
+    "depth.deep_votes": ("deep_votes",),
     "depth.depth_record": ("DepthSpectrum",),
     "depth.depth_scales": (
         "generalization_depth",
@@ -322,6 +338,10 @@ _NAMES_OF = {
     "depth.finite_width": (
         "FiniteWidth",
         "finite_width",
+    ),
+    "depth.optimal_activations": (
+        "optimal_activation",
+        "optimal_frequency",
     ),
     "depth.pair_inputs": ("EquicorrelatedPoints",),
     "depth.phase_diagram": (

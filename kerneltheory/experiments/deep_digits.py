@@ -143,7 +143,9 @@ def _panel(axes: "Axes", result: DeepDigits, values: np.ndarray, colors: str, la
     axes.figure.colorbar(mesh, ax=axes, label=label)
     style: dict[str, Any] = {"color": "#D55E00", "linewidth": 1.6}
     axes.axvline(result.critical, linestyle=":", label="critical", **style)
-    axes.plot(w, result.trainability, label=r"$\xi_1 \ln 10^8$: the bulk falls to the ridge", **style)
+    axes.plot(
+        w, result.trainability, label=r"$\xi_1 \ln 10^8$: the bulk falls to the ridge", **style
+    )
     axes.plot(
         w,
         result.generalization,
