@@ -111,6 +111,14 @@ def text(expression: Any) -> str:
     return _Text().doprint(expression)
 
 
+def short_number(number: Any) -> str:
+    """A rational that came from a float prints as that float, which stands for it exactly."""
+    if not isinstance(number, sympy.Rational):
+        return str(number)
+    from_float = number.q > 1024 and sympy.Rational(float(number)) == number
+    return repr(float(number)) if from_float else str(number)
+
+
 def html_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """An HTML table under a title; every cell is escaped, and notebooks typeset $...$ in it.
 

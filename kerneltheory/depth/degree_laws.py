@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from kerneltheory.core.display import short_number
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.depth.phases import CHAOTIC, CRITICAL, DIVERGENT, ORDERED, Phase
 
@@ -76,7 +77,8 @@ def _settled(phase: Phase) -> Phase:
         where = phase.divergence or "the variance tends to zero"
         raise KernelTheoryError(
             f"the eigenvalues of {phase.activation.name} networks with weight_variance="
-            f"{phase.weight_variance} and bias_variance={phase.bias_variance} have no law of depth "
+            f"{short_number(phase.weight_variance)} and "
+            f"bias_variance={short_number(phase.bias_variance)} have no law of depth "
             f"here: {where}; take variances with a positive fixed point (see kt.phase)"
         )
     return phase

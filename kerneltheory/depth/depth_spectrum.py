@@ -13,6 +13,7 @@ import numpy as np
 
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.core import check, lower
+from kerneltheory.core.display import short_number
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.depth.angle_map import angle_map, is_kinked
 from kerneltheory.depth.depth_predictions import DeepNumbers, predict
@@ -204,9 +205,9 @@ def _fixed_variance(phi: Activation, found: Phase, w: Any, b: Any) -> float | No
         return None
     if found.q_star is None or not found.q_star > 0:
         raise KernelTheoryError(
-            f"{phi.name} has no positive fixed variance at weight_variance = {w}, bias_variance = "
-            f"{b} ({found.name}): its kernels tend to 0 or grow without bound; take variances of "
-            "which kt.phase gives a positive q_star"
+            f"{phi.name} has no positive fixed variance at weight_variance = {short_number(w)}, "
+            f"bias_variance = {short_number(b)} ({found.name}): its kernels tend to 0 or grow "
+            "without bound; take variances of which kt.phase gives a positive q_star"
         )
     return float(found.q_star)
 

@@ -22,7 +22,7 @@ from flint import arb, ctx
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import correlation_dual
 from kerneltheory.core import check, lower
-from kerneltheory.core.display import html_table
+from kerneltheory.core.display import html_table, short_number
 from kerneltheory.depth.correlation_map import near_one, stable_correlation
 from kerneltheory.depth.fixed_points import (
     FixedPoint,
@@ -140,8 +140,8 @@ class Phase:
 
     def _title(self) -> str:
         return (
-            f"{self.activation.name} with weight_variance={self.weight_variance}, "
-            f"bias_variance={self.bias_variance}: {self.name}"
+            f"{self.activation.name} with weight_variance={short_number(self.weight_variance)}, "
+            f"bias_variance={short_number(self.bias_variance)}: {self.name}"
         )
 
     def __repr__(self) -> str:
@@ -189,7 +189,7 @@ def phase(
     Examples:
         >>> from kerneltheory.activations.catalogue import relu, tanh
         >>> phase(tanh, 2.25, 0.05)
-        tanh with weight_variance=9/4, bias_variance=3602879701896397/72057594037927936: chaotic
+        tanh with weight_variance=9/4, bias_variance=0.05: chaotic
                  q_star  0.889425
                  c_star  0.567225
                   chi_1  1.09234
@@ -284,7 +284,8 @@ def _divergence(points: FixedPoints, b: Any) -> str:
         return "q'/q grows without bound: the variance grows faster than exponentially in depth"
     if sympy.simplify(points.rate - 1) == 0:
         return (
-            f"q'/q tends to 1: the variance grows without bound, slower than exponentially, b = {b}"
+            f"q'/q tends to 1: the variance grows without bound, slower than exponentially, "
+            f"b = {short_number(b)}"
         )
     return f"q'/q tends to {points.rate}: the variance grows like ({points.rate})^depth"
 

@@ -11,12 +11,12 @@ import sympy
 from kerneltheory.activations.activation import Activation
 from kerneltheory.activations.duals import covariance_dual
 from kerneltheory.activations.gaussian import K12, Q1, Q2
-from kerneltheory.core.display import latex
+from kerneltheory.core.display import latex, short_number
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels.base import Kernel
 from kerneltheory.kernels.combine import CombinedKernel, ComposedKernel
-from kerneltheory.kernels.kernel import DotProductKernel, NetworkKernel, short_number
+from kerneltheory.kernels.kernel import DotProductKernel, NetworkKernel
 
 # A formula of more operations than this is too long to read.
 READABLE = 60

@@ -17,6 +17,7 @@ from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.duals import dual_class
 from kerneltheory.core import check, lower
 from kerneltheory.core.differentiable import replace_value
+from kerneltheory.core.display import short_number
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.formula import Formula
 from kerneltheory.kernels import half_angle, recursion
@@ -190,12 +191,6 @@ class NetworkKernel(Kernel):
         w, b = lower.to_fmpq(self.weight_variance), lower.to_fmpq(self.bias_variance)
         signal = w * lower.to_fmpq(mean_square)
         return arb(w), arb(b), arb(signal + b), arb(signal / (signal + b))
-
-
-def short_number(number: sympy.Rational) -> str:
-    """A rational that came from a float prints as that float, which stands for it exactly."""
-    from_float = number.q > 1024 and sympy.Rational(float(number)) == number
-    return repr(float(number)) if from_float else str(number)
 
 
 def _checked_rows(name: str, rows: Any, *, zero_allowed: bool) -> np.ndarray:
