@@ -26,7 +26,7 @@ relu_plus_erf = Activation("relu + erf", sympy.Max(0, X) + sympy.erf(X))
 
 
 # Each has terms of the same kind as one that the other tests hold: relu, erf, sine(2, 1/2), a
-# polynomial, exponential(-1/2), selu, tanh or softsign.
+# polynomial, exponential(-1/2), selu, hard_tanh, tanh or softsign.
 KIN = (
     "leaky_relu(1/10)",
     "absolute",
@@ -34,6 +34,7 @@ KIN = (
     "monomial(3)",
     "hermite(4)",
     "scaled_erf(1/2)",
+    "scaled_erf(1, 1/2)",
     "sigmoid_erf",
     "sin",
     "cos",

@@ -13,7 +13,7 @@ import numpy as np
 
 from kerneltheory.core import check
 from kerneltheory.core.errors import KernelTheoryError
-from kerneltheory.core.figures import CYCLE
+from kerneltheory.core.figures import axes_or_new, plain_log_ticks
 from kerneltheory.core.records import Array, ArrayRecord, array_record, static
 from kerneltheory.depth.degree_laws import DepthLaw, constant_limit, depth_law
 from kerneltheory.depth.phases import CRITICAL, Phase, phase
@@ -140,14 +140,13 @@ class DepthProfile(ArrayRecord):
         """
         if against not in ("depth", "degree"):
             raise ValueError(f'against must be "depth" or "degree", got {against!r}')
-        import matplotlib.pyplot as plt
-
-        axes = plt.subplots(layout="constrained")[1] if ax is None else ax
+        axes = axes_or_new(ax)
         axes.set_yscale("log")
         axes.set_ylabel(r"$\lambda_k$")
         (self._plot_degrees if against == "depth" else self._plot_depths)(axes)
         axes.set_xlabel("depth $l$" if against == "depth" else "degree $k$")
-        axes.legend()
+        plain_log_ticks(axes)
+        axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         return axes
 
     def _plot_degrees(self, axes: "Axes") -> None:
@@ -156,22 +155,30 @@ class DepthProfile(ArrayRecord):
         law = None if found is None else found(depths)
         if self.phase is not None and self.phase.name == CRITICAL:
             axes.set_xscale("log")
-        for k, row in enumerate(values.T):
-            if not (row > 0).any():
+        for k, (row, color) in enumerate(zip(values.T, _shades(values.shape[1]), strict=True)):
+            own = row > 0
+            if not own.any():
                 continue
-            color = CYCLE[k % len(CYCLE)]
-            axes.plot(depths, row, "o-", markersize=3, color=color, label=f"$k = {k}$")
+            axes.plot(depths[own], row[own], "o-", markersize=3, color=color, label=f"$k = {k}$")
             if k and law is not None:
                 last = row[-1] * law / law[-1]
                 axes.plot(depths, last, "--", color=color, linewidth=0.8, gid="law")
 
     def _plot_depths(self, axes: "Axes") -> None:
-        for index, (depth, row) in enumerate(zip(self.depths, self.eigenvalues, strict=True)):
+        rows = zip(self.depths, self.eigenvalues, _shades(len(self.depths)), strict=True)
+        for depth, row, color in rows:
             shown = np.flatnonzero(np.asarray(row) > 0)
             axes.plot(
                 shown, np.asarray(row)[shown], "o-", markersize=3,
-                color=CYCLE[index % len(CYCLE)], label=f"$l = {depth}$",
+                color=color, label=f"$l = {depth}$",
             )  # fmt: skip
+
+
+def _shades(count: int) -> np.ndarray:
+    """Colors in an order that the eye can follow."""
+    import matplotlib as mpl
+
+    return mpl.colormaps["viridis"](np.linspace(0, 0.92, count))
 
 
 def depth_profile(

@@ -82,6 +82,7 @@ def test_second_moment_by_hand(phi, moment):
     assert mass.overlaps(arb(lower.to_fmpq(sympy.Rational(sympy.sympify(moment).subs("q", q)))))
 
 
+@pytest.mark.slow
 def test_coefficients_at_other_variances_by_quadrature():
     q, count = sympy.Rational(9, 4), 5
     balls, _ = certified_hermite_coefficients(problems.gelu, q, count, 20)
@@ -104,7 +105,11 @@ def test_vanishing_coefficients_are_not_excluded_by_a_cut_tail():
     assert all(ball.rad() < 1e-30 for ball in balls)
 
 
-@pytest.mark.parametrize("phi", [relu, problems.cubic, gaussian_bump], ids=lambda phi: phi.name)
+@pytest.mark.parametrize(
+    "phi",
+    [relu, pytest.param(problems.cubic, marks=pytest.mark.slow), gaussian_bump],
+    ids=lambda phi: phi.name,
+)
 def test_tail_bounds_what_a_cut_leaves_out(phi):
     # With the cut at 3 the tail is large enough to be compared with its integral.
     cut, count = arb(3), 15

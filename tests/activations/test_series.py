@@ -104,6 +104,7 @@ def test_bad_arguments():
         covariance_dual(tanh)(1.0)
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_jump_are_refused_where_they_are_infinite():
     third = dual(softsign, 3)  # softsign'' jumps at 0
     assert float(third(0.5)) == pytest.approx(float(third.certified(0.5).mid()), rel=1e-13)

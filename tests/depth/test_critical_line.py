@@ -26,7 +26,11 @@ def _tanh(q):
     return 1 / slope, q - square / slope
 
 
-@pytest.mark.parametrize(("phi", "exact"), [(kt.erf, _erf), (kt.tanh, _tanh)], ids=("erf", "tanh"))
+@pytest.mark.parametrize(
+    ("phi", "exact"),
+    [(kt.erf, _erf), pytest.param(kt.tanh, _tanh, marks=pytest.mark.slow)],
+    ids=("erf", "tanh"),
+)
 def test_twenty_digits_at_ten_points(phi, exact):
     line = kt.critical_line(phi, POINTS, digits=22)
     with mp.workdps(40):

@@ -80,6 +80,7 @@ def test_chaotic_bulk_is_koenigs_function():
         assert misses[2] < 0.1 * exact
 
 
+@pytest.mark.slow
 def test_chaotic_spike_is_white():
     """At alpha > d - 1 the spike makes all degrees alike, of rate chi_1^(-(d-1)/2)."""
     profile = kt.depth_profile(kt.sin, 3, 3, [4, 6], weight_variance=10)
@@ -132,6 +133,7 @@ def first_degrees(kernel):
     return np.array([values.sum(), (values * np.cos(angle)).sum()])
 
 
+@pytest.mark.slow
 def test_critical_relu():
     """NTK over NNGP is l^3/(36 pi^2): q/4 Phi_k against 9 pi^2 q Phi_k/l^3, each shifted in l.
 

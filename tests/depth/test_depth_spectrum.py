@@ -120,7 +120,9 @@ def covariance_recursion(phi, X, w, b, depth, window):
     return {"nngp": K, "ntk": theta}
 
 
-@pytest.mark.parametrize(("phi", "w", "b"), [(kt.relu, 2, 0), (kt.erf, 1.5, 0.05)])
+@pytest.mark.parametrize(
+    ("phi", "w", "b"), [(kt.relu, 2, 0), pytest.param(kt.erf, 1.5, 0.05, marks=pytest.mark.slow)]
+)
 def test_pixels_against_raw_covariances(phi, w, b):
     """Four inputs of unequal norms and two to predict; the condition number is below 1e4."""
     X = np.random.default_rng(3).standard_normal((6, 8, 3))
@@ -143,7 +145,9 @@ def test_pixels_against_raw_covariances(phi, w, b):
             assert found.mean_predictor[1] == pytest.approx(np.linalg.norm(predictor, 2), rel=1e-10)
 
 
-@pytest.mark.parametrize(("phi", "w", "b"), [(kt.relu, 2, 0), (kt.erf, 4, 0.1)])
+@pytest.mark.parametrize(
+    ("phi", "w", "b"), [pytest.param(kt.relu, 2, 0, marks=pytest.mark.slow), (kt.erf, 4, 0.1)]
+)
 def test_dense_networks_against_their_gram_matrices(phi, w, b):
     X = np.random.default_rng(4).standard_normal((6, 5))
     for make in (kt.nngp, kt.ntk):
@@ -158,6 +162,7 @@ def test_dense_networks_against_their_gram_matrices(phi, w, b):
             assert math.exp(found.log_diagonal[row]) == pytest.approx(np.diag(gram).mean())
 
 
+@pytest.mark.slow
 def test_equal_pixels_are_a_dense_network():
     X = np.random.default_rng(5).standard_normal((4, 6))
     settings = {"weight_variance": 1.0, "bias_variance": 0.1}
@@ -418,6 +423,7 @@ def test_convolutions_of_data_reach_the_critical_law(architecture):
     assert nngp.lambda_bulk[0] == pytest.approx(2 / (d * chi_12 * l), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_the_mean_predictor_in_every_phase():
     """Rates for labels of mean zero, of erf on 6 rows and 3 to predict."""
 

@@ -112,7 +112,7 @@ def test_the_figure_shows_every_point(judged):
     [
         ("relu", 10, 216, 216),
         pytest.param(("exp", 10, 27, 54), marks=pytest.mark.slow),
-        pytest.param(("levels", 0, 64, 128), marks=pytest.mark.slow),
+        pytest.param(("levels", 0, 64, 128), marks=pytest.mark.kin),
     ],
 )
 def test_the_table_is_what_the_simulation_gives(setting, judged):

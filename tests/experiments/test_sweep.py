@@ -436,7 +436,7 @@ def test_bad_arguments_are_named_before_anything_is_written(tmp_path, arguments,
 # --- SIGKILL -------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.kin
 def test_twenty_kills_at_random_moments_change_nothing(tmp_path):
     kernels = {"e": EXPONENTIAL, "g": GAUSSIAN}
     arguments = SMALL | {"kernel": kernels, "n": [5, 30], "trials": 200}

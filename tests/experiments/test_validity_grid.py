@@ -46,7 +46,9 @@ def test_accepted_points_are_never_far_off(judged):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", [(10, "exp", 0.1, 0.1), (10, "ntk", 1e-3, 0.0)])
+@pytest.mark.parametrize(
+    "setting", [(10, "exp", 0.1, 0.1), pytest.param((10, "ntk", 1e-3, 0.0), marks=pytest.mark.kin)]
+)
 def test_the_table_is_what_the_simulation_gives(setting, judged):
     own = [one.point for one in judged if one.point[:4] == setting]
     for point, again in zip(own, simulated(*setting), strict=True):

@@ -270,6 +270,7 @@ def test_powers_of_a_large_variance_do_not_cancel_where_inputs_meet(gap, sign):
             assert abs(found - float(truth.mid())) < 64 * np.finfo(float).eps * np.sqrt(q1) * scale
 
 
+@pytest.mark.slow
 def test_variances_that_leave_the_floats_on_the_way_are_refused():
     """The sums in gelu's formula hold squares of a variance that here reaches 4^160."""
     kernel = nngp(gelu, 160, weight_variance=8)

@@ -175,6 +175,7 @@ def test_correlation_under_jit_in_float32():
     np.testing.assert_array_equal(found, kernel.correlation(jnp.asarray(COSINES, jnp.float32)))
 
 
+@pytest.mark.slow
 def test_others_that_overflow_are_refused():
     # gelu(u) is about max(u, 0) at large variances, which grow by w/2 = 4 in every layer.
     kernel = nngp(problems.gelu, 200, weight_variance=8)

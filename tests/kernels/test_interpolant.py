@@ -99,7 +99,7 @@ def test_gram_matrix_is_the_certified_one(kernel, rng, always):
     [
         ntk(relu, 3, weight_variance=2, bias_variance=TENTH),
         nngp(erf, 3, weight_variance=3, bias_variance=TENTH),
-        ntk(erf, 12, weight_variance=4),
+        pytest.param(ntk(erf, 12, weight_variance=4), marks=pytest.mark.slow),
     ],
     ids=repr,
 )

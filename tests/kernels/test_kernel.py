@@ -304,7 +304,7 @@ def test_representations():
 # --- derivatives ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("depth", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("phi", [relu, erf], ids=lambda phi: phi.name)
 @pytest.mark.parametrize("make", [nngp, ntk])
 def test_gradient_is_the_exact_derivative(make, phi, depth):
@@ -316,7 +316,7 @@ def test_gradient_is_the_exact_derivative(make, phi, depth):
             assert float(jax.grad(kernel)(t)) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize("depth", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_gradient_at_coincident_inputs(depth):
     """dK/dt = w^(L+1) prod T'(q, q, q): each relu layer at w = 2 gives w T' = 1, and dK0/dt = 2."""
     with jax.enable_x64(True):

@@ -96,9 +96,9 @@ def by_quadrature(phi):
 @pytest.mark.parametrize(
     ("phi", "make"),
     [
-        pytest.param(swish, nngp, marks=pytest.mark.slow),
-        (tanh, ntk),
-        pytest.param(tanh, nngp, marks=pytest.mark.slow),
+        pytest.param(swish, nngp, marks=pytest.mark.kin),
+        pytest.param(tanh, ntk, marks=pytest.mark.slow),
+        pytest.param(tanh, nngp, marks=pytest.mark.kin),
         pytest.param(swish, ntk, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "name", None) or value.__name__,

@@ -176,6 +176,7 @@ def test_early_stopping_does_about_as_well_as_the_best_ridge():
     assert (stopped.test_error < 1.22 * best.test_error).all()
 
 
+@pytest.mark.slow
 def test_the_best_time_is_best():
     n = np.array([30.0, 120.0, 240.0, 1000.0])
     stopped = optimal_stopping(TWO, TARGET, n)

@@ -25,6 +25,7 @@ def _random_problem(generator):
     return Spectrum(eigenvalues, counts, tail=tail), target
 
 
+@pytest.mark.slow
 def test_no_ridge_of_a_dense_grid_is_better():
     generator = np.random.default_rng(0)
     for _ in range(6):
@@ -125,6 +126,7 @@ def test_no_ridge_of_a_fine_grid_is_better_for_random_features():
         assert best <= least + 1e-13 * (least + target.noise_variance)
 
 
+@pytest.mark.slow
 def test_least_error_falls_with_samples_and_with_features():
     n, features = np.geomspace(2, 300, 12), np.geomspace(3, 200, 10)[:, None]
     error = optimal_ridge(LEVELS, TARGET, n, features).test_error
@@ -136,7 +138,7 @@ def test_least_error_falls_with_samples_and_with_features():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("features", [None, 90.0])
+@pytest.mark.parametrize("features", [pytest.param(None, marks=pytest.mark.kin), 90.0])
 def test_derivatives_are_those_of_the_minimum(features):
     def found(point):
         target = Target(point[1:4], point[4])

@@ -225,7 +225,7 @@ def _log_error(point):
     return jnp.log(random_feature_curve(spectrum, TARGET, *point[3:]).test_error)
 
 
-@pytest.mark.slow
+@pytest.mark.kin
 def test_derivatives_of_first_and_second_order():
     with jax.enable_x64(True):
         point = jnp.log(jnp.array([*SPECTRUM.eigenvalues, 50.0, 70.0, 0.05]))

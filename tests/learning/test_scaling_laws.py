@@ -129,7 +129,7 @@ def test_features_and_samples_approach_their_limits_as_their_inverse():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), CASES)
-@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(1.0, marks=pytest.mark.kin)])
 def test_sufficient_features_keep_the_decay_and_fewer_do_not(a, b, noise):
     spectrum, target = _problem(a, b, noise)
     law = ScalingExponents(a, b)

@@ -243,7 +243,9 @@ def test_floats_are_the_certified_balls_rounded():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phi", [hard_tanh, elu, SHIFTED], ids=lambda phi: phi.name)
+@pytest.mark.parametrize(
+    "phi", [hard_tanh, pytest.param(elu, marks=pytest.mark.kin), SHIFTED], ids=lambda phi: phi.name
+)
 def test_networks_of_several_layers_are_certified(phi):
     kernel = ntk(phi, 3, weight_variance=1, bias_variance=TENTH)
     found = certified_spectrum(kernel, 8, 6, digits=12)
@@ -254,7 +256,7 @@ def test_networks_of_several_layers_are_certified(phi):
         assert a.overlaps(b)
 
 
-@pytest.mark.slow
+@pytest.mark.kin
 def test_a_series_kernel_is_certified_at_small_dimension():
     """Against averages over the angle of the kernel in floats, which sums 512 terms."""
     kernel, dim = nngp(tanh, 1, weight_variance=1), 3
