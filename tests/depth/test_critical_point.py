@@ -322,6 +322,7 @@ def test_records_copy_print_and_render():
         _ = point.weights
 
 
+@pytest.mark.slow
 def test_it_draws_both_susceptibilities():
     point = kt.critical_point(kt.gelu, digits=15)
     axes = point.plot(variances=[0.5, point.variance, 9.0])

@@ -352,31 +352,36 @@ def test_the_ordered_columns(name, pixels):
         assert (growth + power) * found.trainability_depth == pytest.approx(depth, rel=1e-3)
 
 
+CHAOTIC = (4.0, 0.1)
+
+
+def chaotic_constants(name):
+    """q*, c*, chi_1 and chi_c from closed forms or quadrature."""
+    w, b = CHAOTIC
+    if name == "erf":
+        q = brentq(lambda q: w * erf_value(q, q) + b - q, 1e-3, 10, xtol=1e-15)
+        c = brentq(lambda c: (w * erf_value(q, q * c) + b) / q - c, 0, 0.99, xtol=1e-15)
+        return q, c, w * erf_slope(q, q), w * erf_slope(q, q * c)
+    z, weights = normal_rule()
+    q = brentq(lambda q: w * tanh_moments(q)[0] + b - q, 1e-3, 10, xtol=1e-15)
+
+    def mean(function, c):
+        other = c * z[:, None] + math.sqrt(1 - c * c) * z
+        u, v = math.sqrt(q) * z[:, None], math.sqrt(q) * other
+        return weights @ (function(u) * function(v)) @ weights
+
+    c = brentq(lambda c: (w * mean(np.tanh, c) + b) / q - c, 0, 0.99, xtol=1e-14)
+    return q, c, w * tanh_moments(q)[1], w * mean(lambda x: 1 / np.cosh(x) ** 2, c)
+
+
 @pytest.mark.parametrize(
     ("name", "pixels"),
     [("erf", 1), ("erf", 8), ("tanh", 8), SLOW],
 )
 def test_the_chaotic_columns(name, pixels):
     """At w = 4, b = 0.1. relu has no chaotic phase: beyond w = 2 its variance diverges."""
-    w, b, m, d = 4.0, 0.1, 20, pixels
-    if name == "erf":
-        q = brentq(lambda q: w * erf_value(q, q) + b - q, 1e-3, 10, xtol=1e-15)
-        c = brentq(lambda c: (w * erf_value(q, q * c) + b) / q - c, 0, 0.99, xtol=1e-15)
-        chi, chi_c = w * erf_slope(q, q), w * erf_slope(q, q * c)
-    else:
-        z, weights = normal_rule()
-        q = brentq(lambda q: w * tanh_moments(q)[0] + b - q, 1e-3, 10, xtol=1e-15)
-
-        def mean(function, c):
-            u, v = math.sqrt(q) * z[:, None], math.sqrt(q) * (c * z[:, None] + _other(c) * z)
-            return weights @ (function(u) * function(v)) @ weights
-
-        def _other(c):
-            return math.sqrt(1 - c * c)
-
-        c = brentq(lambda c: (w * mean(np.tanh, c) + b) / q - c, 0, 0.99, xtol=1e-14)
-        chi = w * tanh_moments(q)[1]
-        chi_c = w * mean(lambda x: 1 / np.cosh(x) ** 2, c)
+    (w, b), m, d = CHAOTIC, 20, pixels
+    q, c, chi, chi_c = chaotic_constants(name)
     depths = np.array([300, 1000, DEEP])
     points = kt.EquicorrelatedPoints(m, 0.5, d)
     architecture = "cnn_pooled" if d > 1 else "fcn"
@@ -423,38 +428,58 @@ def test_convolutions_of_data_reach_the_critical_law(architecture):
     assert nngp.lambda_bulk[0] == pytest.approx(2 / (d * chi_12 * l), rel=1e-2)
 
 
+def predictors(name, w, b, q, depths, kernel, pixels=1):
+    """For labels of mean zero, of 6 inputs and 3 to predict; of 3 and 1 where they have pixels."""
+    shape, train = ((9, 6), 6) if pixels == 1 else ((4, pixels, 6), 3)
+    X = rows_at(w, b, q, np.random.default_rng(9), shape)
+    found = kt.depth_spectrum(
+        getattr(kt, name), X[:train], depths, weight_variance=w, bias_variance=b, kernel=kernel,
+        test_inputs=X[train:], architecture="fcn" if pixels == 1 else "cnn_pooled",
+    )  # fmt: skip
+    assert found.mean_predictor is not None
+    return found.mean_predictor, found.predicted.predictor_rate
+
+
+TANH = pytest.param("tanh", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("name", ["erf", "relu", TANH])
+def test_the_mean_predictor_at_criticality(name, kernel):
+    """O(1/l), with corrections of the order of log l/l."""
+    w, b = (2.0, 0.0) if name == "relu" else critical(name)[1:3]
+    size, rate = predictors(name, w, b, 1.0, [10**5, 10**6], kernel)
+    assert size[0] / size[1] == pytest.approx(10, rel=1e-2)
+    assert rate[0] / rate[1] == pytest.approx(10, rel=1e-12)
+
+
 @pytest.mark.slow
-def test_the_mean_predictor_in_every_phase():
-    """Rates for labels of mean zero, of erf on 6 rows and 3 to predict."""
-
-    def measured(w, b, q, depths, kernel):
-        X = rows_at(w, b, q, np.random.default_rng(9), (9, 6))
-        found = kt.depth_spectrum(
-            kt.erf, X[:6], depths, weight_variance=w, bias_variance=b, kernel=kernel,
-            test_inputs=X[6:],
-        )  # fmt: skip
-        assert found.mean_predictor is not None
-        return found.mean_predictor, found.predicted.predictor_rate
-
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+def test_the_mean_predictor_of_pooled_pixels_at_criticality(kernel):
     _, w, b, _ = critical("erf")
-    for kernel in ("ntk", "nngp"):
-        size, rate = measured(w, b, 1.0, [10**4, 10**5], kernel)
-        assert size[0] / size[1] == pytest.approx(rate[0] / rate[1], rel=1e-2)
-        assert rate[0] / rate[1] == pytest.approx(10, rel=1e-12)
-    q, *_ = ordered_constants("erf")
-    for kernel in ("ntk", "nngp"):
-        size, _ = measured(*ORDERED["erf"], q, [500, 1000], kernel)
-        assert size[0] == pytest.approx(size[1], rel=1e-2)
-        assert size[0] > 0.1
-    w, b = 4.0, 0.1
-    q = brentq(lambda q: w * erf_value(q, q) + b - q, 1e-3, 10, xtol=1e-15)
-    c = brentq(lambda c: (w * erf_value(q, q * c) + b) / q - c, 0, 0.999, xtol=1e-15)
-    chi, chi_c = w * erf_slope(q, q), w * erf_slope(q, q * c)
-    size, _ = measured(w, b, q, [50, 70], "nngp")
-    assert math.log(size[0] / size[1]) / 20 == pytest.approx(-math.log(chi_c), rel=1e-2)
-    size, rate = measured(w, b, q, [50, 70], "ntk")
-    slope = 20 * math.log(chi / chi_c) - math.log(70 / 50)
-    assert math.log(size[0] / size[1]) == pytest.approx(slope, rel=2e-2)
+    size, rate = predictors("erf", w, b, 1.0, [2500, 10_000], kernel, pixels=8)
+    assert size[0] / size[1] == pytest.approx(4, rel=1e-2)
+    assert rate[0] / rate[1] == pytest.approx(4, rel=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("name", ["erf", "relu", TANH])
+def test_the_mean_predictor_stays_in_the_ordered_phase(name, kernel):
+    q, *_ = ordered_constants(name)
+    size, _ = predictors(name, *ORDERED[name], q, [1000, 2000], kernel)
+    assert size[0] == pytest.approx(size[1], rel=1e-2)
+    assert size[0] > 0.1
+
+
+@pytest.mark.parametrize("name", ["erf", TANH])
+def test_the_mean_predictor_falls_in_the_chaotic_phase(name):
+    """O(chi_c^l), and O(l (chi_c/chi_1)^l) of the NTK."""
+    q, _, chi, chi_c = chaotic_constants(name)
+    size, _ = predictors(name, *CHAOTIC, q, [50, 100], "nngp")
+    assert math.log(size[0] / size[1]) == pytest.approx(-50 * math.log(chi_c), rel=1e-2)
+    size, rate = predictors(name, *CHAOTIC, q, [50, 100], "ntk")
+    slope = 50 * math.log(chi / chi_c) - math.log(2)
+    assert math.log(size[0] / size[1]) == pytest.approx(slope, rel=1e-2)
     assert math.log(rate[0] / rate[1]) == pytest.approx(slope, rel=1e-9)
 
 

@@ -39,6 +39,7 @@ def test_of_the_accepted_points_19_in_20_agree(judged):
     assert summary([one for one in judged if one.point.dim])["accepted"] > 0.75
 
 
+@pytest.mark.slow
 def test_without_the_signs_of_coefficients_19_in_20_agree_too(judged):
     found = summary(feature_grid.judged([one.point for one in judged], signed=False))
     assert found["agreeing"] > 0.95
@@ -61,6 +62,7 @@ def _halves(corrected):
     return [[one for i, one in enumerate(corrected) if i // 10 % 2 == half] for half in (0, 1)]
 
 
+@pytest.mark.slow
 def test_the_corrected_error_agrees_at_nine_points_in_ten(corrected):
     for half in _halves(corrected):
         found = summary(half)

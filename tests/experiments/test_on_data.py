@@ -168,6 +168,7 @@ def test_no_size_reaches_an_empty_set_of_tests(rng):
 # --- against theory ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_samples_of_the_sphere_give_the_curves_of_the_sphere():
     dim, rows, n, ridge, trials = 8, 4000, [10, 60], [[0.05], [2.0]], 20
     target = Target({1: 0.6, 2: 0.4}, noise_variance=0.2)

@@ -61,6 +61,7 @@ def stamps(directory):
 # --- the numbers ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_curve_of_a_grid_is_that_of_simulate_to_the_bit():
     kernels, dims, seeds = {"e": EXPONENTIAL, "g": GAUSSIAN}, [3, 5], [4, 0]
     n, ridges, noises, trials = [4, 2], [1.0, 0.1], [0.0, 0.3, 0.1], [4, 5]

@@ -251,6 +251,7 @@ def test_no_factor_overflows_where_the_product_does_not(phi, dtype, q):
 ERF_TIMES_SQUARE = activation(X**2 * sympy.erf(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [1e-3, 1e-6, 1e-9, 1e-12])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_powers_of_a_large_variance_do_not_cancel_where_inputs_meet(gap, sign):

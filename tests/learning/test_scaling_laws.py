@@ -115,6 +115,7 @@ def test_decay_with_features(a, b):
     assert _decay(error, features) == pytest.approx(expected, rel=tolerance)
 
 
+@pytest.mark.slow
 def test_features_and_samples_approach_their_limits_as_their_inverse():
     spectrum, target = _problem(1.5, 2.0, 0.1)
     many = _near(1e6)
