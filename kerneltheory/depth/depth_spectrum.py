@@ -75,7 +75,8 @@ def depth_spectrum(
             a window wider than the pixels.
         KernelTheoryError: if phi has no fixed variance there, or these inputs do not tend to it.
         PrecisionError: if inputs of unequal norms come so close in an ordered phase, before their
-            variances settle, that rounding hides what tells them apart.
+            variances settle, that rounding hides what tells them apart; or if test inputs are given
+            and what tells inputs apart has left the range of floats.
         DivergentError: if phi jumps, so that the slope of its correlation map is infinite.
 
     Reference: arXiv:1912.13053.

@@ -9,13 +9,16 @@ of u u'. In a basis that begins with u its largest eigenvalue and the others are
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
 
+from kerneltheory.core.errors import PrecisionError
+
 # Below this size of W over u u' the other eigenvalues are those of a block: the error is its cube.
 SMALL = 1e-5
+# Floats below it have fewer digits than others.
+SMALLEST = float(np.finfo(np.float64).tiny / np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +65,20 @@ class NearlyConstant:
 
         Returns:
             shape (test rows, m).
+
+        Raises:
+            PrecisionError: if W has left the range in which floats have all their digits.
         """
         basis, alpha, v, B = self._blocks
+        scale = np.abs(B).max()
+        if not scale > SMALLEST:
+            raise PrecisionError(
+                f"the mean predictor is lost: different inputs differ by {scale:.1g} of their kernel, "
+                "below the range of floats; ask for smaller depths"
+            )
         unit = self.u / np.linalg.norm(self.u)
         along = u_test * np.linalg.norm(self.u) - W_test @ unit
         across = -W_test @ basis
-        inner = (across - np.outer(along, v) / alpha) @ _inverse(B - np.outer(v, v) / alpha)
+        across, inside = across - np.outer(along, v) / alpha, B - np.outer(v, v) / alpha
+        inner = (across / scale) @ np.linalg.inv(inside / scale)
         return inner @ basis.T + np.outer((along - inner @ v) / alpha, unit)
-
-
-def _inverse(matrix: Any) -> np.ndarray:
-    scale = np.abs(matrix).max()
-    return np.linalg.inv(matrix / scale) / scale if scale > 0 else np.full_like(matrix, np.inf)

@@ -466,7 +466,7 @@ def test_the_mean_predictor_of_pooled_pixels_at_criticality(kernel):
 @pytest.mark.parametrize("name", ["erf", "relu", TANH])
 def test_the_mean_predictor_stays_in_the_ordered_phase(name, kernel):
     q, *_ = ordered_constants(name)
-    size, _ = predictors(name, *ORDERED[name], q, [1000, 2000], kernel)
+    size, _ = predictors(name, *ORDERED[name], q, [500, 1000], kernel)
     assert size[0] == pytest.approx(size[1], rel=1e-2)
     assert size[0] > 0.1
 
@@ -561,3 +561,9 @@ def test_lost_differences_are_told():
     X = np.random.default_rng(1).standard_normal((4, 5))
     with pytest.raises(kt.PrecisionError, match="one norm"):
         kt.depth_spectrum(kt.relu, X, [3, 500], weight_variance=1.5, bias_variance=0.3)
+
+
+def test_a_mean_predictor_below_the_range_of_floats_is_refused():
+    q, *_ = ordered_constants("erf")
+    with pytest.raises(kt.PrecisionError, match="mean predictor is lost"):
+        predictors("erf", *ORDERED["erf"], q, [10, 20_000], "nngp")
