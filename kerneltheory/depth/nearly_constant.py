@@ -73,7 +73,7 @@ class NearlyConstant:
         scale = np.abs(B).max()
         if not scale > SMALLEST:
             raise PrecisionError(
-                f"the mean predictor is lost: different inputs differ by {scale:.1g} of their kernel, "
+                f"the mean predictor is lost: inputs differ by {scale:.1g} of their kernel, "
                 "below the range of floats; ask for smaller depths"
             )
         unit = self.u / np.linalg.norm(self.u)
