@@ -22,6 +22,7 @@ def judged():
     return feature_grid.judged(read(TABLE, Point))
 
 
+@pytest.mark.slow
 def test_the_table_holds_the_whole_grid(judged):
     held = {one.point[:6] for one in judged}
     wanted = {(*x, r, s) for x in feature_grid.grid() for r in RIDGES for s in NOISES}
@@ -29,6 +30,7 @@ def test_the_table_holds_the_whole_grid(judged):
     assert len(judged) == 4250
 
 
+@pytest.mark.slow
 def test_of_the_accepted_points_19_in_20_agree(judged):
     found = summary(judged)
     assert found["agreeing"] > 0.97
@@ -46,6 +48,7 @@ def test_without_the_signs_of_coefficients_19_in_20_agree_too(judged):
     assert found["accepted"] > 0.7
 
 
+@pytest.mark.slow
 def test_in_30_dimensions_nine_points_in_ten_are_accepted(judged):
     found = summary([one for one in judged if one.point.dim == 30])
     assert found["accepted"] > 0.9
@@ -71,6 +74,7 @@ def test_the_corrected_error_agrees_at_nine_points_in_ten(corrected):
         assert np.mean([one.agrees for one in half]) > 0.95
 
 
+@pytest.mark.slow
 def test_what_the_correction_leaves_is_of_the_size_of_its_error(corrected):
     """On either half of the settings: a quarter of the square, the only number that is chosen."""
     for half in _halves(corrected):
@@ -85,6 +89,7 @@ def test_what_the_correction_leaves_is_of_the_size_of_its_error(corrected):
         assert np.quantile(ratios, 0.9) < 2
 
 
+@pytest.mark.slow
 def test_standard_errors_of_accepted_points_are_below_one_part_in_100(judged):
     errors = [one.relative_standard_error for one in judged if one.valid]
     # The others are peaks without ridge, n = p, where single trials scatter most.
@@ -92,17 +97,20 @@ def test_standard_errors_of_accepted_points_are_below_one_part_in_100(judged):
     assert max(errors) < 0.02
 
 
+@pytest.mark.slow
 def test_with_a_ridge_all_is_accepted_in_many_dimensions(judged):
     usual = [one for one in judged if one.point.dim >= 20 and one.point.ridge >= 0.1]
     assert len(usual) == 1000
     assert all(one.valid and one.agrees for one in usual)
 
 
+@pytest.mark.slow
 def test_accepted_points_are_never_far_off(judged):
     wrong = [one for one in judged if one.valid and not one.agrees]
     assert max(abs(one.deviation) for one in wrong) < 0.015
 
 
+@pytest.mark.slow
 def test_the_figure_shows_every_point(judged):
     figure = feature_grid.figure(judged)
     drawn = sum(len(line.get_xdata()) for line in figure.axes[1].lines if line.get_marker() == "o")
@@ -112,7 +120,7 @@ def test_the_figure_shows_every_point(judged):
 @pytest.mark.parametrize(
     "setting",
     [
-        ("relu", 10, 216, 216),
+        pytest.param(("relu", 10, 216, 216), marks=pytest.mark.slow),
         pytest.param(("exp", 10, 27, 54), marks=pytest.mark.slow),
         pytest.param(("levels", 0, 64, 128), marks=pytest.mark.kin),
     ],

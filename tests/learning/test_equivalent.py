@@ -341,6 +341,7 @@ def test_shapes_broadcast():
     assert curve.learnability.shape == (2, 3, 3)
 
 
+@pytest.mark.slow
 def test_many_levels_and_points_fit_into_memory():
     spectrum = Spectrum(np.arange(1, 5001) ** -1.5, np.ones(5000), tail=1e-3)
     target, samples = Target(np.ones(5000)), np.geomspace(1, 1e5, 4096)

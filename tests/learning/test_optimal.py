@@ -169,6 +169,7 @@ def test_bad_arguments_are_named(changes, error, message):
         optimal_ridge(**({"spectrum": LEVELS, "target": TARGET, "n": 10} | changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [1e3, 1e8, 1e12])
 @pytest.mark.parametrize("features", [None, 1e9])
 def test_large_noise_does_not_drown_the_optimum(noise, features):
