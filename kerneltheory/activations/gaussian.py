@@ -5,7 +5,7 @@ terms without exponentials of x is a sum of :math:`c\,k^i D^{-j-1/2}` with
 :math:`D = \alpha - \beta k^2`; with them there is a factor exp(polynomial / D).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from kerneltheory.core.errors import DerivationError
 
 Q1, Q2 = sympy.symbols("q1 q2", positive=True)
 K12 = sympy.Symbol("k12", real=True)
+# Numerators of exponents from here on are those of floats.
+LONG = 2**20
 
 
 @dataclass
@@ -69,8 +71,21 @@ def mean(terms: Terms, variance: sympy.Expr) -> sympy.Expr:
     total: Any = sympy.Add(*(_smooth_mean(term, variance) for term in terms.smooth))
     for order, coefficient in terms.singular:
         total += coefficient * _density_derivative(order, variance)
-    tidied: Any = sympy.factor(total)
-    return tidied
+    return tidied(sympy.factor, total)
+
+
+def tidied(tidy: Callable[[Any], Any], expression: Any) -> Any:
+    """Apply factor or simplify, with exponentials of long rationals held apart.
+
+    To sympy exp(p/q) is the p-th power of exp(1/q): a polynomial of degree p.
+    """
+    apart = {
+        node: sympy.Dummy(positive=True)
+        for node in expression.atoms(sympy.exp)
+        if node.exp.is_Rational and abs(node.exp.p) > LONG
+    }
+    back = {symbol: node for node, symbol in apart.items()}
+    return tidy(expression.xreplace(apart)).xreplace(back)
 
 
 def _density_derivative(order: int, variance: sympy.Expr) -> sympy.Expr:

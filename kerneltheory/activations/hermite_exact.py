@@ -14,7 +14,7 @@ from typing import Any
 import sympy
 
 from kerneltheory.activations.activation import Activation
-from kerneltheory.activations.gaussian import mean
+from kerneltheory.activations.gaussian import mean, tidied
 from kerneltheory.activations.price import price_chain
 from kerneltheory.activations.terms import Smooth, Terms
 
@@ -27,7 +27,7 @@ def exact_coefficients(terms: Terms, count: int) -> tuple[sympy.Expr, ...]:
     found = []
     for k in range(count):
         value = mean(terms, sympy.Integer(1)) / sympy.sqrt(sympy.factorial(k))
-        found.append(sympy.simplify(value))
+        found.append(tidied(sympy.simplify, value))
         terms = terms.differentiate()
     return tuple(found)
 
@@ -44,7 +44,7 @@ def coefficient_in_closed_form(phi: Activation, n: sympy.Symbol) -> Any:
     expectation = sympy.Add(*(_smooth(term, r) for term in last.smooth))
     for level, coefficient in last.singular:
         expectation += coefficient * _density_derivative(level + r)
-    general = sympy.simplify(expectation) / sympy.sqrt(sympy.factorial(n))
+    general = tidied(sympy.simplify, expectation) / sympy.sqrt(sympy.factorial(n))
     first = exact_coefficients(chain.derivatives[0], order + _exceptions(last))
     if not first:
         return general

@@ -187,3 +187,11 @@ def test_certified_coefficients_are_mpmaths(phi):
 
             truth = mp.quad(integrand, breaks)
             assert abs(ball - arb(mp.nstr(truth, 25))).abs_upper() < 1e-15
+
+
+def test_coefficients_of_a_frequency_that_is_a_float():
+    """E[sin(w z) z] = w exp(-w^2/2), where sympy would see exp(1/2^103) to a power of 2^102."""
+    frequency = 1.6358723
+    found = hermite_coefficients(sine(frequency), 3)
+    expected = [0, frequency * math.exp(-(frequency**2) / 2), 0]
+    assert [float(a) for a in found] == pytest.approx(expected, rel=1e-14)
