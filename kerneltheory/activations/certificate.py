@@ -128,7 +128,7 @@ class DistributionalDerivative(Evidence):
         moments = self._moments()
         with ctx.workdps(digits + 15):
             for n in range(DEGREES):
-                found = arb(1) * lower.to_balls((), _hermite_mean(n, moments))()
+                found = lower.to_ball(_hermite_mean(n, moments))
                 scale = arb(math.perm(n + m, m)).sqrt()
                 claim = f"E[he_n(z) f(z)] for f = {self.terms.expression} is"
                 names = claim, f"for the derivative {m} of {self.phi.name}"

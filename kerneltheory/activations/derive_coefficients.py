@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy
-from flint import arb, ctx
+from flint import ctx
 
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.activations.catalogue import ELEMENTARY
@@ -45,7 +45,7 @@ class CoefficientCertificate(Evidence):
             if value.has(sympy.nan, sympy.zoo):
                 raise DerivationError(f"at n = {degree}, the closed form is {value}")
             with ctx.workdps(digits + 15):
-                found = arb(1) * lower.to_balls((), value)()
+                found = lower.to_ball(value)
             names = "the closed form gives", f"the integral of {self.phi.name} gives"
             compare(found, balls[degree], f"at n = {degree}", names, digits)
         return f"certified to {digits} digits"

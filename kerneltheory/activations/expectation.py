@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import sympy
 from flint import acb, arb, ctx
 
 from kerneltheory.activations.activation import Activation
@@ -65,11 +64,7 @@ def _segments(
 
 
 def _breaks(phi: Activation, root: arb) -> list[arb]:
-    return [_number(b) / root for b in pieces(phi.expression).breaks]
-
-
-def _number(value: sympy.Expr) -> arb:
-    return arb(1) * lower.to_balls((), value)()
+    return [lower.to_ball(b) / root for b in pieces(phi.expression).breaks]
 
 
 def _merged(breaks: list[arb]) -> list[arb]:
@@ -102,7 +97,7 @@ def _growth(factors: Sequence[Factor]) -> Growth:
 def _at(phi: Activation, root: arb, point: arb) -> Callable[[Any], Any]:
     """The factor as a function of z, in the form that it has near a point."""
     split = pieces(phi.expression)
-    index = sum(1 for b in split.breaks if _number(b) < root * point)
+    index = sum(1 for b in split.breaks if lower.to_ball(b) < root * point)
     function = lower.to_balls((X,), split.expressions[index])
     return lambda z: function(root * z)
 

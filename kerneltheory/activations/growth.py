@@ -91,7 +91,7 @@ def _is_bounded(u: Any) -> bool:
 
 
 def _constant(number: Any) -> Growth:
-    ball = arb(1) * lower.to_balls((), sympy.Abs(number).doit())()
+    ball = lower.to_ball(sympy.Abs(number).doit())
     return Growth({0: arb(ball.abs_upper())}, arb(0))
 
 

@@ -6,6 +6,8 @@ its arguments.
 """
 
 import html
+import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -117,6 +119,16 @@ def short_number(number: Any) -> str:
         return str(number)
     from_float = number.q > 1024 and sympy.Rational(float(number)) == number
     return repr(float(number)) if from_float else str(number)
+
+
+def shown_number(number: float, logarithm: float, digits: int = 6) -> str:
+    """The leading digits of a number; from its logarithm where floats do not hold it."""
+    tiny = sys.float_info.min
+    if (abs(number) > tiny and math.isfinite(number)) or logarithm == -math.inf:
+        return f"{number:.{digits}g}"
+    exponent, rest = divmod(logarithm / math.log(10), 1)
+    sign = "-" if math.copysign(1, number) < 0 else ""
+    return f"{sign}{10**rest:.{digits}g}e{int(exponent):+d}"
 
 
 def html_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

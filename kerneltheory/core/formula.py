@@ -146,7 +146,7 @@ class Formula:
         rhs: Any = self.rhs
         rhs = rhs.subs(point, simultaneous=True)
         undefined = rhs.has(sympy.nan, sympy.zoo, sympy.I)
-        return arb("nan") if undefined else arb(1) * lower.to_balls((), rhs)()
+        return arb("nan") if undefined else lower.to_ball(rhs)
 
     def _outside(self, values: tuple[Any, ...]) -> str:
         arguments = ", ".join(map(str, self.args))

@@ -76,7 +76,9 @@ def to_fmpq(value: Any) -> fmpq:
 
 
 def to_ball(value: Any) -> arb:
-    """The ball around an exact number, at flint's precision."""
+    """The ball around an exact number, rational or not, at flint's precision."""
+    if isinstance(value, sympy.Expr) and not value.is_Rational:
+        return arb(1) * to_balls((), value)()
     return arb(to_fmpq(value))
 
 

@@ -93,14 +93,14 @@ def asymptotes(phi: Activation) -> Asymptotes | None:
 
 def _deficit(phi: Activation, sign: int, line: "_Line") -> arb:
     """A bound of the integral of |phi^2 - (line)^2| over one side."""
-    slope, level = _ball(line.slope), _ball(line.level)
+    slope, level = lower.to_ball(line.slope), lower.to_ball(line.level)
     start = _start(phi, line)
     total = arb(0)
     # What cancels in phi - line does so before balls are put in.
     straight = line.slope * sign * X + line.level
     for y, rest in _values(phi, sign, start, straight):
         total += 2 * y.rad() * arb((rest * (rest + 2 * (slope * y + level))).abs_upper())
-    rate, size = _ball(line.rate), line.size * (-_ball(line.rate) * start).exp()
+    rate, size = lower.to_ball(line.rate), line.size * (-lower.to_ball(line.rate) * start).exp()
     total += 2 * size * (abs(slope) * (start / rate + 1 / rate**2) + abs(level) / rate)
     return arb((total + size * size / (2 * rate)).upper())
 
@@ -108,14 +108,14 @@ def _deficit(phi: Activation, sign: int, line: "_Line") -> arb:
 def _largest(phi: Activation, sign: int, line: "_Line") -> arb:
     """A bound of |phi| on one side, where its line is level."""
     start = _start(phi, line)
-    tail = abs(_ball(line.level)) + line.size
+    tail = abs(lower.to_ball(line.level)) + line.size
     values = (arb(value.abs_upper()) for _, value in _values(phi, sign, start))
     return functools.reduce(arb.max, values, tail)
 
 
 def _start(phi: Activation, line: "_Line") -> arb:
     """From where on the remainder of a line is bounded."""
-    breaks = [abs(_ball(b)) for b in pieces(phi.expression).breaks if b != 0]
+    breaks = [abs(lower.to_ball(b)) for b in pieces(phi.expression).breaks if b != 0]
     return arb(max([line.start, _FAR, *(math.ceil(float(b.upper())) for b in breaks)]))
 
 
@@ -123,18 +123,16 @@ def _values(phi: Activation, sign: int, start: arb, less: Any = sympy.S.Zero) ->
     """Balls of y that cover [0, start], each with that of phi(sign y) - less, piece by piece."""
     for low, high, expression in pieces(phi.expression).intervals:
         function = lower.to_balls((X,), sympy.expand(expression - less))
-        left = (_ball(low) if low.is_finite else -start).max(-start if sign < 0 else arb(0))
-        right = (_ball(high) if high.is_finite else start).min(start if sign > 0 else arb(0))
+        left = (lower.to_ball(low) if low.is_finite else -start).max(-start if sign < 0 else arb(0))
+        right = (lower.to_ball(high) if high.is_finite else start).min(
+            start if sign > 0 else arb(0)
+        )
         if not left < right:
             continue
         for i in range(_PARTS):
             ends = [left + (right - left) * j / _PARTS for j in (i, i + 1)]
             x = interval(*ends)
             yield sign * x, function(x) * arb(1)
-
-
-def _ball(number: Any) -> arb:
-    return arb(1) * lower.to_balls((), number)()
 
 
 # --- lines with a remainder -------------------------------------------------------------------
@@ -229,14 +227,14 @@ def _product(a: _Line | None, b: _Line | None) -> _Line | None:
     a, b = (a, b) if a.slope != 0 else (b, a)
     if b.slope != 0:
         return None
-    parts = [(abs(_ball(a.level)) + a.size, b), (abs(_ball(b.level)), a)]
+    parts = [(abs(lower.to_ball(a.level)) + a.size, b), (abs(lower.to_ball(b.level)), a)]
     total = sum((factor * line.size for factor, line in parts), arb(0))
     rate = min((line.rate for _, line in parts if line.size != 0), default=sympy.S.One)
     if a.slope != 0 and b.size != 0:
         if b.rate == 0:
             return None
         rate = min(rate, b.rate / 2)
-        total += abs(_ball(a.slope)) * b.size * 2 / (arb(1).exp() * _ball(b.rate))
+        total += abs(lower.to_ball(a.slope)) * b.size * 2 / (arb(1).exp() * lower.to_ball(b.rate))
     start = max(a.start, b.start)
     return _Line(a.slope * b.level, a.level * b.level, total, rate, start)
 
@@ -245,7 +243,7 @@ def _settled(line: _Line) -> _Line | None:
     """The same from where its remainder is at most half its level on; the slope is zero."""
     if line.slope != 0 or line.level == 0 or (line.size != 0 and line.rate == 0):
         return None
-    ratio = float((2 * line.size / abs(_ball(line.level))).upper())
+    ratio = float((2 * line.size / abs(lower.to_ball(line.level))).upper())
     start = math.ceil(math.log(max(ratio, 1)) / float(line.rate)) if ratio > 1 else 0
     return _Line(line.slope, line.level, line.size, line.rate, max(line.start, start))
 
@@ -254,13 +252,15 @@ def _reciprocal(line: _Line | None) -> _Line | None:
     if line is None:
         return None
     if line.slope != 0:  # at most 2/(|slope| y), y >= 1, where the line is past its level
-        past = 2 * (abs(_ball(line.level)) + line.size) / abs(_ball(line.slope))
+        past = 2 * (abs(lower.to_ball(line.level)) + line.size) / abs(lower.to_ball(line.slope))
         start = max(line.start, 1, math.ceil(float(past.upper())))
-        return _Line(sympy.S.Zero, sympy.S.Zero, 2 / abs(_ball(line.slope)), sympy.S.Zero, start)
+        return _Line(
+            sympy.S.Zero, sympy.S.Zero, 2 / abs(lower.to_ball(line.slope)), sympy.S.Zero, start
+        )
     settled = _settled(line)
     if settled is None:
         return None
-    size = 2 * line.size / _ball(line.level) ** 2
+    size = 2 * line.size / lower.to_ball(line.level) ** 2
     return _Line(sympy.S.Zero, 1 / line.level, size, line.rate, settled.start)
 
 
@@ -269,7 +269,7 @@ def _log(u: Any) -> _Line | None:
     settled = None if line is None else _settled(line)
     if settled is None or not settled.level.is_positive:
         return None
-    size = 2 * settled.size / _ball(settled.level)
+    size = 2 * settled.size / lower.to_ball(settled.level)
     return _Line(sympy.S.Zero, sympy.log(settled.level), size, settled.rate, settled.start)
 
 
@@ -281,10 +281,10 @@ def _error_function(u: Any) -> _Line | None:
     slope, level = abs(line.slope), line.level * sympy.sign(line.slope)
     if not level.is_number:
         return None
-    below = _ball(-level / slope).upper()
+    below = lower.to_ball(-level / slope).upper()
     start = max(line.start, math.ceil(float(below)), 0)
-    size = (arb(1) / 4 - _ball(level) + line.size).exp()
-    rate = sympy.Rational(math.floor(float(_ball(slope).lower()) * 2**20), 2**20)
+    size = (arb(1) / 4 - lower.to_ball(level) + line.size).exp()
+    rate = sympy.Rational(math.floor(float(lower.to_ball(slope).lower()) * 2**20), 2**20)
     # A remainder of the argument would enter size and start; none of the rules leaves one here.
     if line.size != 0:
         return None
@@ -298,5 +298,5 @@ def _gaussian(u: Any) -> _Line | None:
     a, b, c = (sympy.Poly(u, _Y).coeff_monomial(_Y**i) for i in (2, 1, 0))
     if not a.is_negative:
         return None
-    size = _ball(sympy.exp(c - (b + 1) ** 2 / (4 * a)))
+    size = lower.to_ball(sympy.exp(c - (b + 1) ** 2 / (4 * a)))
     return _Line(sympy.S.Zero, sympy.S.Zero, size, sympy.S.One)

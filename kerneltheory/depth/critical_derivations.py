@@ -69,7 +69,7 @@ def derive_critical_gap_smooth() -> Derivation:
         ),
     ]
     args = (DEPTH, VARIANCE, CHI_12)
-    return _derivation(steps, "gap at criticality, smooth activation", args, result)
+    return derivation_of(steps, "gap at criticality, smooth activation", args, result)
 
 
 def critical_log_coefficient() -> Formula:
@@ -136,7 +136,7 @@ def derive_critical_gap_kinked() -> Derivation:
         ),
         identity_step(angle**2 / 2, result, "g = theta^2/2 up to theta^4", GAP),
     ]
-    return _derivation(steps, "gap at criticality, kinked activation", (DEPTH, KINK), result)
+    return derivation_of(steps, "gap at criticality, kinked activation", (DEPTH, KINK), result)
 
 
 def derive_relu_gap() -> Derivation:
@@ -158,7 +158,7 @@ def derive_relu_gap() -> Derivation:
         *kinked_gap_steps(),
         identity_step(CRITICAL_GAPS["kinked"].subs(KINK, kink), result, "a = 1/pi", GAP),
     ]  # fmt: skip
-    return _derivation(steps, "gap at criticality, relu", (DEPTH,), result)
+    return derivation_of(steps, "gap at criticality, relu", (DEPTH,), result)
 
 
 def _ratio_steps(kind: str) -> list[Step]:
@@ -202,7 +202,7 @@ def _ntk_derivation(kind: str) -> Derivation:
     ratio = sympy.Rational(1, 1 + ORDERS[kind])
     last = identity_step(1 - ratio, result, "s = 1 - p_ab/p_aa", _S)
     steps = [*gap_steps, *_ratio_steps(kind), last]
-    return _derivation(steps, f"what the NTK lacks at criticality, {kind} activation", (), result)
+    return derivation_of(steps, f"what the NTK lacks at criticality, {kind} activation", (), result)
 
 
 def derive_critical_ntk_smooth() -> Derivation:
@@ -223,57 +223,61 @@ def derive_critical_predictor() -> Derivation:
     """
     same, other, k1, k2 = sympy.symbols("A B k_1 k_2", positive=True)
     inverse = (sympy.Matrix([[same, other], [other, same]]).inv() * sympy.Matrix([1, -1])).T
-    apart = _SHIFT - _OFFSET
-    slope, angle_rate = _RISE / 2, KINK / 3
-    gaps = [1 / (slope * DEPTH + offset) for offset in (_OFFSET, _SHIFT)]
-    angles = [1 / (angle_rate * DEPTH + offset) for offset in (_OFFSET, _SHIFT)]
-    bulk_smooth = CRITICAL_GAPS["smooth"] * VARIANCE
-    bulk_kinked = CRITICAL_GAPS["kinked"] * VARIANCE
-    change, kinked_change = apart / slope**2, apart / angle_rate**2
     result = 1 / DEPTH
-    response = sympy.Symbol("delta", positive=True)
-    tangent = 2 * VARIANCE * apart / (3 * _RISE)
-    kinked_tangent = sympy.Rational(3, 4) * VARIANCE * apart / KINK
     steps = [
         identity_step(
             inverse[0] * k1 + inverse[1] * k2, (k1 - k2) / (same - other),
             "k_* K^-1 y of two points, y = (1, -1)", sympy.Symbol("P y"),
         ),
-        limit_step(DEPTH**2 * (gaps[0] - gaps[1]), DEPTH, sympy.oo, change,
-                   "smooth: l^2 (g_1 - g_2) where 1/g_i = q chi_12 l/2 + kappa_i"),
+        *_predictor_steps("smooth", _RISE, 2, "g", "q chi_12", 1),
+        *_predictor_steps("kinked", KINK, 3, "theta", "a", 3 / (KINK * DEPTH)),
+        identity_step(LAWS["ntk", "critical", "smooth"].predictor, result, "the rate of all four"),
+    ]  # fmt: skip
+    return derivation_of(steps, "mean predictor at criticality", (DEPTH,), result)
+
+
+def _predictor_steps(
+    kind: str, rate: Any, power: int, variable: str, shown: str, gap_of: Any
+) -> list[Step]:
+    """The mean predictor of NNGP and NTK where 1/x = rate l/power + kappa for each of two pairs.
+
+    Args:
+        kind: of the activation.
+        rate: what the inverse of the variable grows by in so many layers.
+        power: of 1/l in the fall of the NTK's differences.
+        variable: the x, the gap or the angle.
+        shown: the rate, as the reasons write it.
+        gap_of: the difference of gaps over that of the variable.
+    """
+    apart, growth = _SHIFT - _OFFSET, rate / power
+    pairs = [1 / (growth * DEPTH + offset) for offset in (_OFFSET, _SHIFT)]
+    change = apart / growth**2
+    response = sympy.Symbol("delta", positive=True)
+    diagonal = DEPTH * VARIANCE
+    tangent = power * VARIANCE * apart / ((power + 1) * rate)
+    chain = "" if gap_of == 1 else ", with g_1 - g_2 = theta (theta_1 - theta_2)"
+    return [
+        limit_step(
+            DEPTH**2 * (pairs[0] - pairs[1]), DEPTH, sympy.oo, change,
+            f"{kind}: l^2 ({variable}_1 - {variable}_2) where "
+            f"1/{variable}_i = {shown} l/{power} + kappa_i",
+        ),
         identity_step(
-            DEPTH * VARIANCE * change / DEPTH**2 / bulk_smooth, 2 * apart / _RISE,
-            "NNGP, smooth: l P y",
+            DEPTH * VARIANCE * (change / DEPTH**2) * gap_of / (CRITICAL_GAPS[kind] * VARIANCE),
+            power * (power - 1) * apart / rate, f"NNGP, {kind}: l P y{chain}",
         ),
         Step(
             sympy.Eq(response, tangent, evaluate=False),
-            "NTK, smooth: delta' = (1 - 2/l) delta + q chi_12 (g_1 - g_2) l q/3 is still there",
-            Root(response * 2 / DEPTH - _RISE * change / DEPTH**2 * DEPTH * VARIANCE / 3,
+            f"NTK, {kind}: delta' = (1 - {power}/l) delta + "
+            f"{shown} ({variable}_1 - {variable}_2) l q/{power + 1} is still there",
+            Root(response * power / DEPTH - rate * change / DEPTH**2 * diagonal / (power + 1),
                  response, tangent),
         ),
         identity_step(
-            DEPTH * tangent / (2 * VARIANCE * DEPTH / 3), apart / _RISE,
-            "NTK, smooth: l P y, with lambda_bulk = 2 l q/3: half that of the NNGP",
+            DEPTH * tangent / (power * diagonal / (power + 1)), apart / rate,
+            f"NTK, {kind}: l P y, with lambda_bulk = {power} l q/{power + 1}",
         ),
-        limit_step(DEPTH**2 * (angles[0] - angles[1]), DEPTH, sympy.oo, kinked_change,
-                   "kinked: l^2 (theta_1 - theta_2) where 1/theta_i = a l/3 + kappa_i"),
-        identity_step(
-            DEPTH * VARIANCE * (kinked_change / DEPTH**2) * 3 / (KINK * DEPTH) / bulk_kinked,
-            6 * apart / KINK, "NNGP, kinked: l P y, with g_1 - g_2 = theta (theta_1 - theta_2)",
-        ),
-        Step(
-            sympy.Eq(response, kinked_tangent, evaluate=False),
-            "NTK, kinked: delta' = (1 - 3/l) delta + a (theta_1 - theta_2) l q/4",
-            Root(response * 3 / DEPTH - KINK * kinked_change / DEPTH**2 * DEPTH * VARIANCE / 4,
-                 response, kinked_tangent),
-        ),
-        identity_step(
-            DEPTH * kinked_tangent / (3 * VARIANCE * DEPTH / 4), apart / KINK,
-            "NTK, kinked: l P y, with lambda_bulk = 3 l q/4",
-        ),
-        identity_step(LAWS["ntk", "critical", "smooth"].predictor, result, "the rate of all four"),
     ]  # fmt: skip
-    return _derivation(steps, "mean predictor at criticality", (DEPTH,), result)
 
 
 def _above(expression: Any, order: int) -> Any:
@@ -282,7 +286,8 @@ def _above(expression: Any, order: int) -> Any:
     return sum(factor * ANGLE**power for (power,), factor in terms if power > order)
 
 
-def _derivation(steps: list[Step], name: str, args: tuple[Any, ...], result: Any) -> Derivation:
+def derivation_of(steps: list[Step], name: str, args: tuple[Any, ...], result: Any) -> Derivation:
+    """The chain of steps that ends in a law of large depth."""
     return Derivation(tuple(steps), Formula(name, args, sympy.sympify(result), reference=REFERENCE))
 
 

@@ -23,7 +23,6 @@ from flint import arb, ctx
 from kerneltheory.activations.activation import Activation, X, activation
 from kerneltheory.activations.expectation import gaussian_expectations
 from kerneltheory.activations.growth import growth
-from kerneltheory.activations.pieces import pieces
 from kerneltheory.activations.series import derivative_of
 from kerneltheory.core import check, lower
 from kerneltheory.core.errors import DivergentError, PrecisionError
@@ -37,7 +36,8 @@ from kerneltheory.depth.critical_record import (
     CriticalPoint,
     critical_record,
 )
-from kerneltheory.depth.moments import taylor
+from kerneltheory.depth.moments import moment, taylor
+from kerneltheory.depth.near_zero import sides
 
 
 def critical_point(phi: Any, *, variance: Any = None, digits: Any = 30) -> CriticalPoint:
@@ -126,14 +126,10 @@ def _scale_invariant(phi: Activation, digits: int) -> CriticalPoint:
 
 def _sides(phi: Activation) -> tuple[list[Any], list[Any]]:
     """phi and its first three derivatives on the left and on the right of 0."""
-    found = []
-    split = pieces(phi.expression)
-    first = sum(1 for b in split.breaks if b.is_negative)
-    last = sum(1 for b in split.breaks if not b.is_positive)
-    for index in sorted({first, last}):
-        expression = split.expressions[index]
-        found.append([_value_at_zero(sympy.diff(expression, X, n)) for n in range(4)])
-    return found[0], found[-1]
+    left, right = (
+        [_value_at_zero(sympy.diff(side, X, n)) for n in range(4)] for side in sides(phi)
+    )
+    return left, right
 
 
 def _value_at_zero(expression: Any) -> Any:
@@ -223,7 +219,7 @@ def _pair(phi: Activation, variance: arb, digits: int) -> dict[str, Any]:
     """w and b for which chi_perp = 1 at a fixed point, and both susceptibilities there."""
     working = digits + 15
     square, growing = taylor(phi, 0, variance, 2, working)
-    slope, _ = taylor(phi, 1, variance, 2, working)
+    slope = moment(phi, 1, variance, working)
     with ctx.workdps(working):
         w = 1 / slope
         b = variance - w * square

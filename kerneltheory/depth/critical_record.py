@@ -91,7 +91,7 @@ class CriticalPoint:
         if isinstance(value, tuple):
             return lower.ball_from_integers(value)
         with ctx.workdps(self.digits + 10):
-            return None if value is None else _ball(value)
+            return None if value is None else lower.to_ball(value)
 
     def _rows(self) -> list[list[str]]:
         rows = []
@@ -145,7 +145,3 @@ def critical_record(
         for name, v in values.items()
     )
     return CriticalPoint(phi, universality, reason, digits, kept)
-
-
-def _ball(number: Any) -> arb:
-    return arb(1) * lower.to_balls((), sympy.sympify(number))()

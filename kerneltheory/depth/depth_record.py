@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerneltheory.core.display import shown_number
 from kerneltheory.core.records import ArrayRecord, array_record, shown_rows, static
 from kerneltheory.depth.depth_predictions import DepthPrediction
 from kerneltheory.depth.depth_scales import generalization_depth, phase_name, trainability_depth
@@ -154,11 +155,7 @@ def _exp(logarithms: np.ndarray) -> np.ndarray:
 
 def _shown_logs(logarithms: np.ndarray) -> list[str]:
     """Numbers of any size from their logarithms."""
-    shown = []
-    for value in np.asarray(logarithms) / np.log(10):
-        if not np.isfinite(value) or abs(value) < 300:
-            shown.append(f"{10.0**value:.5g}")
-        else:
-            exponent = int(np.floor(value))
-            shown.append(f"{10 ** (value - exponent):.5f}e{exponent:+d}")
-    return shown
+    numbers = _exp(np.asarray(logarithms))
+    return [
+        shown_number(float(x), float(log), 5) for x, log in zip(numbers, logarithms, strict=True)
+    ]

@@ -97,11 +97,6 @@ class FixedPoints:
         return len(self.points)
 
 
-def number_ball(value: Any) -> arb:
-    """The ball around an exact real number, rational or not, at flint's precision."""
-    return arb(1) * lower.to_balls((), sympy.sympify(value))()
-
-
 @functools.lru_cache(maxsize=512)
 def variance_fixed_points(
     phi: Activation, weight_variance: Any, bias_variance: Any, digits: int = 20
@@ -128,7 +123,7 @@ def variance_fixed_points(
 
 def _exact_point(value: Any, slope: Any, stable: bool) -> FixedPoint:
     with ctx.workdps(60):
-        balls = number_ball(value), number_ball(slope)
+        balls = lower.to_ball(value), lower.to_ball(slope)
         integers = lower.ball_to_integers(balls[0]), lower.ball_to_integers(balls[1])
     first, second = map(lower.to_float, balls)
     return FixedPoint(first, second, stable, integers, sympy.sympify(value))
@@ -152,7 +147,7 @@ class _Search:
 
     def __init__(self, phi: Activation, w: Any, b: Any, digits: int) -> None:
         self.phi, self.w, self.b, self.digits = phi, w, b, digits
-        self.weight, self.bias = number_ball(w), number_ball(b)
+        self.weight, self.bias = lower.to_ball(w), lower.to_ball(b)
 
     def run(self) -> FixedPoints:
         """Cover (low, high) and put the zero and both ends to it."""
@@ -188,7 +183,7 @@ class _Search:
         first, second, third = (self.w * c for c in lines.coefficients)
         exact = [sympy.simplify(c) for c in (first - 1, second, third + self.b)]
         rest = self.weight * lines.remainder
-        balls = [abs(number_ball(c)) for c in exact] + [arb(0), arb(0)]
+        balls = [abs(lower.to_ball(c)) for c in exact] + [arb(0), arb(0)]
         balls[3 if lines.decays else 2] += rest
         leading = next((i for i, c in enumerate(exact) if c != 0), 3)
         if leading == 3 or (leading == 2 and not lines.decays):
@@ -208,7 +203,7 @@ class _Search:
         high = sympy.Integer(16)
         while high < LARGEST:
             following = self.weight * moment(self.phi, 0, high, _DIGITS) + self.bias
-            if following > 4 * number_ball(high):
+            if following > 4 * lower.to_ball(high):
                 return high, 1, False, None
             high *= 2
         raise PrecisionError(
@@ -239,9 +234,9 @@ class _Search:
     def _left_out(self, left: Any, right: Any) -> bool:
         """Whether sqrt(q) E[phi^2] at the ends excludes fixed points between them."""
         values = [self.weight * moment(self.phi, 0, q, _DIGITS) for q in (left, right)]
-        ratio = number_ball(right / left).sqrt()
-        above = values[0] / ratio + self.bias > number_ball(right)
-        return above or values[1] * ratio + self.bias < number_ball(left)
+        ratio = lower.to_ball(right / left).sqrt()
+        above = values[0] / ratio + self.bias > lower.to_ball(right)
+        return above or values[1] * ratio + self.bias < lower.to_ball(left)
 
     def _panel(self, edge: Any) -> tuple[list, list[Interval]]:
         """Roots in [e, 2e], with models of more terms while one does not decide."""

@@ -167,7 +167,7 @@ def _of_masses(found: Curvature, variance: arb, order: int) -> list[arb]:
     try:
         K, total = arb_series([variance, 1]), arb_series([0])
         for place, mass in found.masses:
-            b, weight = _number(place), _number(mass)
+            b, weight = lower.to_ball(place), lower.to_ball(mass)
             one = arb_series([1])
             density = (-b * b / 2 * (one / K)).exp() * (one / (2 * arb.pi() * K).sqrt())
             total = total + weight * density
@@ -186,7 +186,7 @@ def _remainder(phi: Activation, low: arb, high: arb, order: int, digits: int) ->
         scale = arb(math.factorial(2 * order)).sqrt() / (math.factorial(order) * (2 * low) ** order)
         total += norm * scale
     for place, mass in found.masses:
-        total += _mass_remainder(_number(place), _number(mass), low, high, order)
+        total += _mass_remainder(lower.to_ball(place), lower.to_ball(mass), low, high, order)
     return arb(total.upper())
 
 
@@ -198,10 +198,6 @@ def _mass_remainder(b: arb, mass: arb, low: arb, high: arb, order: int) -> arb:
     radius = low * 9 / 10
     largest = (-b * b / (2 * (high + radius))).exp() / (2 * arb.pi() * (low - radius)).sqrt()
     return arb((abs(mass) * largest / radius**order).abs_upper())
-
-
-def _number(value: Any) -> arb:
-    return arb(1) * lower.to_balls((), value)()
 
 
 # --- all zeros --------------------------------------------------------------------------------

@@ -40,26 +40,30 @@ class NearZero:
 
 
 def sides(phi: Activation) -> tuple[Any, Any]:
-    """Phi(x) and phi(-x) as expressions in x for small x > 0."""
+    """The expressions in x that phi is next to zero, for x < 0 and for x > 0."""
     parts = pieces(phi.expression).intervals
-    right = next(e for low, high, e in parts if low <= 0 < high)
     left = next(e for low, high, e in parts if low < 0 <= high)
-    return right, left.subs(X, -X)
+    right = next(e for low, high, e in parts if low <= 0 < high)
+    return left, right
+
+
+def square_at_zero(phi: Activation, order: int) -> Any:
+    """E[phi^(n)^2] as q falls to 0, exactly: the mean over both sides."""
+    values = (sympy.diff(side, X, order).subs(X, 0) for side in sides(phi))
+    return sum(sympy.simplify(value) ** 2 for value in values) / 2
 
 
 @functools.lru_cache(maxsize=512)
 def at_zero(phi: Activation) -> tuple[Any, Any]:
-    """E[phi^2] and E[phi'^2] as q falls to 0, exactly: means over both sides.
+    """E[phi^2] and E[phi'^2] as q falls to 0, exactly.
 
     Examples:
         >>> from kerneltheory.activations.catalogue import cos, relu, tanh
         >>> [at_zero(phi) for phi in (cos, relu, tanh)]
         [(1, 0), (0, 1/2), (0, 1)]
     """
-    right, left = sides(phi)
-    square = sum(sympy.simplify(e.subs(X, 0)) ** 2 for e in (right, left)) / 2
-    slope = sum(sympy.simplify(sympy.diff(e, X).subs(X, 0)) ** 2 for e in (right, left)) / 2
-    return sympy.nsimplify(square), sympy.nsimplify(slope)
+    square, slope = (sympy.nsimplify(square_at_zero(phi, order)) for order in (0, 1))
+    return square, slope
 
 
 @functools.lru_cache(maxsize=512)
@@ -84,7 +88,7 @@ def _reach_of_constant(phi: Activation, weight_variance: Any) -> Any:
     """Where q < 0.95 w min phi^2 over |x| <= d and q <= d^2/4, so that d is two deviations."""
     for k in range(_HALVINGS):
         width = sympy.Rational(1, 2**k) * _first_break(phi)
-        least = _least_square(phi, width) * _number(weight_variance) * arb("0.95")
+        least = _least_square(phi, width) * lower.to_ball(weight_variance) * arb("0.95")
         if least > 0:
             below = sympy.Rational(float(least.lower()) * 0.99)
             return min(below, width**2 / 4)
@@ -94,8 +98,10 @@ def _reach_of_constant(phi: Activation, weight_variance: Any) -> Any:
 def _least_square(phi: Activation, width: Any) -> arb:
     """Half of the least of h on [0, width], as a lower bound."""
     x = interval(arb(0), lower.to_ball(width))
-    squares = [(arb(1) * lower.to_balls((X,), e)(x)) ** 2 for e in sides(phi)]
-    return arb(((squares[0] + squares[1]) / 2).lower())
+    left, right = (
+        arb(1) * lower.to_balls((X,), e)(y) for e, y in zip(sides(phi), (-x, x), strict=True)
+    )
+    return arb(((left * left + right * right) / 2).lower())
 
 
 def _first_power(phi: Activation, weight_variance: Any) -> tuple[int | None, int]:
@@ -113,8 +119,8 @@ def _first_power(phi: Activation, weight_variance: Any) -> tuple[int | None, int
 
 
 def _difference(phi: Activation, weight_variance: Any) -> Any:
-    right, left = sides(phi)
-    return right**2 + left**2 - 2 * X**2 / weight_variance
+    left, right = sides(phi)
+    return right**2 + left.subs(X, -X) ** 2 - 2 * X**2 / weight_variance
 
 
 def _sign_of_rest(phi: Activation, weight_variance: Any) -> int:
@@ -165,7 +171,7 @@ def _reach_of_power(phi: Activation, weight_variance: Any, power: int, sign: int
             root = lower.to_ball(q).sqrt()
             fourth = gaussian_expectations([(phi, root)] * 4, 1, _DIGITS)[0]
             rest = 2 * (fourth * outside).sqrt()
-            rest += 2 * root**2 / _number(weight_variance) * (3 * outside).sqrt()
+            rest += 2 * root**2 / lower.to_ball(weight_variance) * (3 * outside).sqrt()
             if least * inside * root**power > rest:
                 return q
     raise PrecisionError(f"no neighbourhood of 0 was found in which {phi.name} is its power")
@@ -192,7 +198,3 @@ def _first_break(phi: Activation) -> Any:
     distances = [abs(float(b.evalf(30))) for b in pieces(phi.expression).breaks if b != 0]
     least = min([1.0, *distances])
     return sympy.Rational(2) ** math.floor(math.log2(least)) * (1 if least == 1.0 else sympy.S.Half)
-
-
-def _number(value: Any) -> arb:
-    return arb(1) * lower.to_balls((), sympy.sympify(value))()

@@ -11,6 +11,7 @@ from kerneltheory.core.records import ArrayRecord, array_record
 from kerneltheory.depth.asymptotes import asymptotes
 from kerneltheory.depth.correlation_grid import chaotic_correlations
 from kerneltheory.depth.critical_line import CriticalLine, critical_line
+from kerneltheory.depth.depth_scales import CRITICAL
 from kerneltheory.depth.moments import derivative
 from kerneltheory.depth.near_zero import at_zero
 from kerneltheory.depth.variance_grid import fixed_variances, moments_for
@@ -18,8 +19,7 @@ from kerneltheory.depth.variance_grid import fixed_variances, moments_for
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# |chi_1 - 1| below which float64 does not tell order from chaos; rounding of tables and quadrature.
-CRITICAL, ROUNDING = 1e-12, 1e-14
+ROUNDING = 1e-14  # of tables and quadrature
 _BOUNDARY_POINTS = 400
 _FIELDS = ("q_star", "c_star", "chi_1", "chi_c", "xi_1", "xi_c", "xi_star", "relative_error")
 

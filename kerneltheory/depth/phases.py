@@ -27,12 +27,11 @@ from kerneltheory.depth.correlation_map import near_one, stable_correlation
 from kerneltheory.depth.fixed_points import (
     FixedPoint,
     FixedPoints,
-    number_ball,
     variance_fixed_points,
 )
 from kerneltheory.depth.moment_tables import mean_square
 from kerneltheory.depth.moments import VARIANCE, closed_moment, derivative, moment
-from kerneltheory.depth.near_zero import sides
+from kerneltheory.depth.near_zero import square_at_zero
 
 ORDERED, CRITICAL, CHAOTIC, DIVERGENT = "ordered", "critical", "chaotic", "divergent"
 _LAYERS = 200
@@ -215,7 +214,7 @@ def _phase(phi: Activation, w: Any, b: Any, start: Any, digits: int) -> Phase:
     points = variance_fixed_points(phi, w, b, max(digits, 15) + 5)
     first = w * start + b
     if points.every:
-        ball = number_ball(first)
+        ball = lower.to_ball(first)
         integers = lower.ball_to_integers(ball), lower.ball_to_integers(arb(1))
         chosen = FixedPoint(lower.to_float(ball), 1.0, False, integers, first)
     else:
@@ -297,7 +296,7 @@ def _at(phi: Activation, w: Any, b: Any, point: FixedPoint, digits: int) -> dict
     """The fields of a phase that its fixed point determines."""
     working = max(digits, 15) + 5
     with ctx.workdps(working + 10):
-        weight, bias, q = number_ball(w), number_ball(b), point.ball
+        weight, bias, q = lower.to_ball(w), lower.to_ball(b), point.ball
         chi_1, chi_12 = (_slope_of_order(phi, w, q, order, working) for order in (1, 2))
         name, proved = _name(phi, w, b, point, chi_1)
         if name == CHAOTIC:
@@ -323,16 +322,10 @@ def _at(phi: Activation, w: Any, b: Any, point: FixedPoint, digits: int) -> dict
 def _slope_of_order(phi: Activation, w: Any, q: arb, order: int, digits: int) -> arb:
     """W E[phi^(n)^2], also at q = 0."""
     if not q.is_zero():
-        return number_ball(w) * moment(phi, order, q, digits)
+        return lower.to_ball(w) * moment(phi, order, q, digits)
     if derivative(phi, order) is None:
         return arb("inf")
-    return number_ball(w * _derivative_at_zero(phi, order))
-
-
-def _derivative_at_zero(phi: Activation, order: int) -> Any:
-    """E[phi^(n)^2] at q = 0, the mean over both sides, exactly."""
-    values = (sympy.diff(e, sympy.Symbol("x", real=True), order) for e in sides(phi))
-    return sum(sympy.simplify(v.subs(sympy.Symbol("x", real=True), 0)) ** 2 for v in values) / 2
+    return lower.to_ball(w * square_at_zero(phi, order))
 
 
 def _name(phi: Activation, w: Any, b: Any, point: FixedPoint, chi_1: arb) -> tuple[str, bool]:
@@ -401,7 +394,7 @@ def _exact_chi(phi: Activation, w: Any, b: Any, point: FixedPoint, order: int = 
     if derivative(phi, order) is None:
         return sympy.oo
     if q == 0:
-        return w * _derivative_at_zero(phi, order)
+        return w * square_at_zero(phi, order)
     closed = closed_moment(phi, order)
     return None if closed is None else sympy.simplify(w * closed.subs(VARIANCE, q))
 

@@ -11,14 +11,13 @@ leading order: they make all pairs of pixels but the coincident ones alike.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import sympy
 
 from kerneltheory.core.derivation import Derivation, Step
 from kerneltheory.core.evidence import Root, identity_step, limit_step
-from kerneltheory.core.formula import Formula
 from kerneltheory.depth.critical_derivations import (
+    derivation_of,
     derive_critical_gap_kinked,
     derive_critical_gap_smooth,
     derive_critical_ntk_kinked,
@@ -44,7 +43,6 @@ from kerneltheory.depth.depth_laws import (
     OTHER,
     PIXELS,
     POINTS,
-    REFERENCE,
     SAME,
     VARIANCE,
 )
@@ -84,7 +82,7 @@ def pixel_steps() -> list[Step]:
 def derive_pixel_average() -> Derivation:
     """The condition number of a kernel averaged over pixels, from its two values."""
     args = (POINTS, PIXELS, SAME, OTHER)
-    return _derivation(pixel_steps(), "condition number of a deep kernel", args, CONDITION_NUMBER)
+    return derivation_of(pixel_steps(), "condition number of a deep kernel", args, CONDITION_NUMBER)
 
 
 # --- critical ---------------------------------------------------------------------------------
@@ -116,7 +114,7 @@ def _critical_table(kernel: str, kind: str, gap: Callable[[], Derivation]) -> De
     ]
     args = tuple(sorted(condition.free_symbols, key=str))
     name = f"condition number of the {kernel.upper()} at criticality, {kind} activation"
-    return _derivation(steps, name, args, condition)
+    return derivation_of(steps, name, args, condition)
 
 
 def derive_critical_ntk_table_smooth() -> Derivation:
@@ -179,7 +177,7 @@ def derive_ordered_nngp() -> Derivation:
         ),
     ]  # fmt: skip
     args = (DEPTH, POINTS, CHI_1, AMPLITUDE)
-    return _derivation(steps, "condition number of the NNGP, ordered", args, result)
+    return derivation_of(steps, "condition number of the NNGP, ordered", args, result)
 
 
 def derive_ordered_ntk_smooth() -> Derivation:
@@ -217,7 +215,7 @@ def derive_ordered_ntk_smooth() -> Derivation:
         ),
     ]  # fmt: skip
     args = (DEPTH, VARIANCE, CHI_1, CHI_12, AMPLITUDE)
-    return _derivation(steps, "what the NTK lacks, ordered, smooth activation", args, law)
+    return derivation_of(steps, "what the NTK lacks, ordered, smooth activation", args, law)
 
 
 def derive_ordered_ntk_kinked() -> Derivation:
@@ -240,7 +238,7 @@ def derive_ordered_ntk_kinked() -> Derivation:
         ),
     ]  # fmt: skip
     args = (DEPTH, CHI_1, KINK, AMPLITUDE)
-    return _derivation(steps, "what the NTK lacks, ordered, kinked activation", args, law)
+    return derivation_of(steps, "what the NTK lacks, ordered, kinked activation", args, law)
 
 
 def derive_ordered_predictor() -> Derivation:
@@ -257,7 +255,7 @@ def derive_ordered_predictor() -> Derivation:
             sympy.Symbol("P y"),
         )
     ]  # fmt: skip
-    return _derivation(steps, "mean predictor, ordered", (s1, s2, s12), result)
+    return derivation_of(steps, "mean predictor, ordered", (s1, s2, s12), result)
 
 
 # --- chaotic ----------------------------------------------------------------------------------
@@ -308,7 +306,7 @@ def derive_chaotic_ntk() -> Derivation:
         ),
     ]  # fmt: skip
     args = (DEPTH, POINTS, PIXELS, CHI_1, CHI_C, C_STAR)
-    return _derivation(steps, "condition number of the NTK, chaotic", args, result)
+    return derivation_of(steps, "condition number of the NTK, chaotic", args, result)
 
 
 def derive_chaotic_nngp() -> Derivation:
@@ -327,7 +325,7 @@ def derive_chaotic_nngp() -> Derivation:
         identity_step(CONDITION_NUMBER.subs(at), result, "their ratio", _KAPPA),
     ]  # fmt: skip
     args = (POINTS, PIXELS, C_STAR)
-    return _derivation(steps, "condition number of the NNGP, chaotic", args, result)
+    return derivation_of(steps, "condition number of the NNGP, chaotic", args, result)
 
 
 def derive_chaotic_predictor() -> Derivation:
@@ -355,11 +353,7 @@ def derive_chaotic_predictor() -> Derivation:
             "over lambda_bulk, which grows as chi_1^l: its rate", sympy.Symbol("P y"),
         ),
     ]  # fmt: skip
-    return _derivation(steps, "mean predictor, chaotic", (DEPTH, CHI_C, CHI_1), law)
-
-
-def _derivation(steps: list[Step], name: str, args: tuple[Any, ...], result: Any) -> Derivation:
-    return Derivation(tuple(steps), Formula(name, args, sympy.sympify(result), reference=REFERENCE))
+    return derivation_of(steps, "mean predictor, chaotic", (DEPTH, CHI_C, CHI_1), law)
 
 
 DERIVATIONS = (

@@ -16,15 +16,13 @@ import sympy
 from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation, activation
-from kerneltheory.activations.duals import DualFormula, correlation_dual, dual_class
-from kerneltheory.activations.hermite import certified_end, hermite_coefficients
-from kerneltheory.activations.hermite_exact import exact_coefficients
-from kerneltheory.activations.series import HermiteSeries, differentiated
-from kerneltheory.activations.terms import elementary_terms
+from kerneltheory.activations.duals import DualFormula, dual_class
+from kerneltheory.activations.hermite import hermite_coefficients
+from kerneltheory.activations.series import HermiteSeries
 from kerneltheory.core import lower
-from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.formula import Formula
 from kerneltheory.core.prove import is_zero
+from kerneltheory.depth.moments import VARIANCE, closed_moment, derivative, moment
 from kerneltheory.kernels.base import T
 from kerneltheory.kernels.kernel import DotProductKernel, dot_product_kernel
 from kerneltheory.kernels.maps import ball_maps
@@ -145,34 +143,24 @@ def _moments(source: Activation | DotProductKernel, digits: int) -> _Moments:
 
 def _coefficients(phi: Activation, digits: int) -> tuple[Number, ...]:
     """a_0 and a_1, exact where they are known; those that parity sets to zero are."""
-    found = list(_exact_coefficients(phi) or hermite_coefficients(phi, 2, digits))
+    found = list(hermite_coefficients(phi, 2, digits))
     for index, parity in enumerate((-1, 1)):
         if phi.parity == parity:
             found[index] = sympy.Integer(0)
     return tuple(found)
 
 
-@functools.lru_cache(maxsize=256)
-def _exact_coefficients(phi: Activation) -> tuple[sympy.Expr, ...] | None:
-    try:
-        return exact_coefficients(elementary_terms(phi), 2)
-    except DerivationError:
-        return None
-
-
 def _square_mean(phi: Activation, order: int, digits: int) -> Number:
     """The mean square of a derivative of phi; infinite from the one after a jump."""
-    if dual_class(phi).name == "elementary":
-        return _exact_square_mean(phi, order)
-    derivative, done = differentiated(phi, order)
-    return certified_end(derivative, ONE, ONE, 1, digits) if done == order else sympy.oo
+    if derivative(phi, order) is None:
+        return sympy.oo
+    closed = closed_moment(phi, order)
+    return moment(phi, order, 1, digits) if closed is None else _at_one(closed)
 
 
 @functools.lru_cache(maxsize=256)
-def _exact_square_mean(phi: Activation, order: int) -> sympy.Expr:
-    q1, q2, correlation = (form := correlation_dual(phi, order)).args
-    value = form.rhs.subs(correlation, 1).subs({q1: 1, q2: 1})
-    return sympy.simplify(value) if value.is_finite else sympy.oo
+def _at_one(closed: sympy.Expr) -> sympy.Expr:
+    return sympy.simplify(closed.subs(VARIANCE, 1))
 
 
 @functools.lru_cache(maxsize=256)
@@ -204,7 +192,7 @@ def ball(value: Number, digits: int) -> arb:
     if isinstance(value, arb):
         return value
     with ctx.workdps(digits + 10):
-        return arb(1) * lower.to_balls((), sympy.sympify(value))()
+        return lower.to_ball(value)
 
 
 def square(value: Number) -> Number:

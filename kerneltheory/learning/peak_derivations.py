@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy
-from flint import arb, ctx
+from flint import ctx
 
 from kerneltheory.core import lower
 from kerneltheory.core.derivation import Derivation, Evidence, Step
@@ -328,7 +328,7 @@ class ThresholdCertificate(Evidence):
         for zeta in self.points:
             value: Any = self.threshold.subs(ZETA, zeta)
             with ctx.workdps(digits + 15):
-                ball = arb(1) * lower.to_balls((), value)()
+                ball = lower.to_ball(value)
                 claim = sympy.Rational(ball.mid().str(digits + 8, radius=False))
             for ratio, peak in ((claim * (1 - margin), False), (claim * (1 + margin), True)):
                 polynomial: Any = self.slope.subs({ZETA: zeta, S: ratio, OWN: 1})

@@ -200,7 +200,7 @@ class BetaCertificate(Evidence):
             double, last = int(2 * a), int(2 * a) * self.order - first - 2
             with ctx.workdps(digits + 15):
                 found = acb.integral(_kernel(first, last, double, self.order), 0, 1).real
-                claim = arb(1) * lower.to_balls((), self.value.subs(at))()
+                claim = lower.to_ball(self.value.subs(at))
                 if not abs(found - claim) < arb(10) ** -digits:
                     raise DerivationError(
                         f"at (a, b) = ({a}, {b}) the integral is {found.str(12)}, and the closed "

@@ -158,7 +158,7 @@ class Term:
 
     def expectation(self, dim: int) -> arb:
         r""":math:`c\,(1 - 2a/d)^{-d/2-m}\,(2/d)^m\,(d/2)_m`, that of the term at |x|^2/d."""
-        c, a = _ball(self.constant), _ball(self.rate)
+        c, a = lower.to_ball(self.constant), lower.to_ball(self.rate)
         shrink = 1 - 2 * a / dim
         if not shrink > 0:
             raise DivergentError(
@@ -175,7 +175,7 @@ class Term:
         The ratio of successive summands is at most the product of three factors that fall with i;
         not finite while that is not below one.
         """
-        n, m, a = k + 2 * j, self.power, abs(_ball(self.rate))
+        n, m, a = k + 2 * j, self.power, abs(lower.to_ball(self.rate))
         if a.is_zero():
             return abs(self._summand(dim, k, m)) if m >= n and (m - n) % 2 == 0 else arb(0)
         if n <= m:
@@ -187,7 +187,7 @@ class Term:
 
     def _summand(self, dim: int, k: int, n: int) -> arb:
         i, start = (n - k) // 2, arb(dim) / 2 + k
-        coefficient = _ball(self.constant) * _ball(self.rate) ** (n - self.power)
+        coefficient = lower.to_ball(self.constant) * lower.to_ball(self.rate) ** (n - self.power)
         size = coefficient * arb(n).fac() / arb(n - self.power).fac()
         return size * (start + i).rising(i) / arb(i).fac() / arb(dim) ** n
 
@@ -204,10 +204,6 @@ def _parity_part(growth: tuple[Term, ...], parity: int) -> tuple[Term, ...]:
         for (power, rate), constant in constants.items()
         if sympy.expand(constant) != 0
     )
-
-
-def _ball(value: sympy.Expr) -> arb:
-    return arb(1) * lower.to_balls((), value)()
 
 
 def _growth(kernel: Kernel) -> tuple[Term, ...]:
@@ -293,7 +289,7 @@ def _coefficients(
         exact = _derivative_at_zero(growth, n)
         if exact == 0:
             continue
-        derivative = _ball(exact)
+        derivative = lower.to_ball(exact)
         if derivative < 0:
             raise NotPositiveDefiniteError(
                 f"{kernel} is not positive definite for Gaussian inputs: its derivative of order "

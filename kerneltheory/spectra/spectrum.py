@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kerneltheory.core import check
+from kerneltheory.core.display import shown_number
 from kerneltheory.core.records import (
     Array,
     ArrayRecord,
@@ -194,8 +195,8 @@ class Spectrum(ArrayRecord):
             if k is None
             else [
                 str(k),
-                _shown(columns[0][k], logs[0][k]),
-                _shown(columns[1][k], logs[1][k]),
+                shown_number(columns[0][k], logs[0][k]),
+                shown_number(columns[1][k], logs[1][k]),
                 f"{columns[2][k]:.6g}",
             ]
             for k in shown_rows(len(self.degrees))
@@ -375,14 +376,6 @@ class Target(ArrayRecord):
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"
-
-
-def _shown(number: float, logarithm: float) -> str:
-    """Six digits of a number; from its logarithm where floats do not hold it."""
-    if (abs(number) > TINY and math.isfinite(number)) or logarithm == -math.inf:
-        return f"{number:.6g}"
-    exponent, rest = divmod(logarithm / math.log(10), 1)
-    return f"{'-' if math.copysign(1, number) < 0 else ''}{10**rest:.6g}e{int(exponent):+d}"
 
 
 def _level_array(name: str, value: Any, *, overflow: bool = False) -> np.ndarray:

@@ -60,7 +60,7 @@ def _comparable():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "index"), _comparable())
+@pytest.mark.parametrize(("name", "index"), list(_comparable()))
 def test_a_step_that_states_something_else_is_caught(name, index):
     step = derive_high_order_curve(name).steps[index]
     statement = sympy.Eq(step.statement.lhs, step.statement.rhs * 2 + 1, evaluate=False)
