@@ -15,7 +15,7 @@ from kerneltheory.core import check
 from kerneltheory.core.errors import KernelTheoryError
 from kerneltheory.core.figures import axes_or_new, plain_log_ticks
 from kerneltheory.core.records import Array, ArrayRecord, array_record, static
-from kerneltheory.depth.degree_laws import DepthLaw, constant_limit, depth_law
+from kerneltheory.depth.degree_laws import DegreeLaw, constant_limit, degree_law
 from kerneltheory.depth.phases import CRITICAL, Phase, phase
 from kerneltheory.kernels.kernel import NetworkKernel, nngp, ntk
 from kerneltheory.spectra.domains import spectrum
@@ -48,7 +48,7 @@ class DepthProfile(ArrayRecord):
     phase: Phase | None = static(None)
 
     @property
-    def law(self) -> DepthLaw:
+    def law(self) -> DegreeLaw:
         """The law in the depth of each eigenvalue of a degree k >= 1 that does not vanish.
 
         Raises:
@@ -56,7 +56,7 @@ class DepthProfile(ArrayRecord):
         """
         assert self.phase is not None
         assert self.kernel is not None
-        return depth_law(self.phase, self.dim, self.kernel.tangent)
+        return degree_law(self.phase, self.dim, self.kernel.tangent)
 
     @property
     def constant_limit(self) -> np.ndarray | None:
@@ -69,7 +69,7 @@ class DepthProfile(ArrayRecord):
         assert self.kernel is not None
         return constant_limit(self.phase, self.dim, self.kernel.tangent, self.depths)
 
-    def _law(self) -> DepthLaw | None:
+    def _law(self) -> DegreeLaw | None:
         try:
             return self.law
         except KernelTheoryError:

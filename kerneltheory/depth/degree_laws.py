@@ -38,7 +38,7 @@ EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
-class DepthLaw:
+class DegreeLaw:
     r"""The law :math:`C\,b^l\,l^p\,(\ln l)^e` of an eigenvalue against the depth l.
 
     Attributes:
@@ -84,7 +84,7 @@ def _settled(phase: Phase) -> Phase:
     return phase
 
 
-def depth_law(phase: Phase, dim: int, tangent: bool) -> DepthLaw:
+def degree_law(phase: Phase, dim: int, tangent: bool) -> DegreeLaw:
     """The law of eigenvalues of degree k >= 1 that do not vanish.
 
     Args:
@@ -98,18 +98,18 @@ def depth_law(phase: Phase, dim: int, tangent: bool) -> DepthLaw:
     nu, order = (dim - 1) / 2, sigma(phase)
     chi_1, chi_c = float(phase.chi_1 or 0.0), float(phase.chi_c or 0.0)
     if phase.name == ORDERED:
-        return DepthLaw(chi_1, 1.0 if tangent else 0.0, 0, "bulk")
+        return DegreeLaw(chi_1, 1.0 if tangent else 0.0, 0, "bulk")
     if phase.name == CRITICAL:
         bulk = 0.0 if tangent else -1 - 1 / order
         spike = 1 - nu / order if tangent else -(1 + nu) / order
         part = "bulk and spike" if bulk == spike else "bulk" if bulk > spike else "spike"
-        return DepthLaw(1.0, max(bulk, spike), int(bulk == spike), part)
+        return DegreeLaw(1.0, max(bulk, spike), int(bulk == spike), part)
     spike = chi_1 ** (1 - nu if tangent else -nu)
     if math.isclose(chi_c, spike, rel_tol=EQUAL):
-        return DepthLaw(spike, 1.0, 0, "bulk and spike")
+        return DegreeLaw(spike, 1.0, 0, "bulk and spike")
     if chi_c > spike:
-        return DepthLaw(chi_c, 1.0 if tangent else 0.0, 0, "bulk")
-    return DepthLaw(spike, 0.0, 0, "spike")
+        return DegreeLaw(chi_c, 1.0 if tangent else 0.0, 0, "bulk")
+    return DegreeLaw(spike, 0.0, 0, "spike")
 
 
 def constant_limit(phase: Phase, dim: int, tangent: bool, depths: Any) -> np.ndarray | None:

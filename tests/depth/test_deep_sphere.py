@@ -8,7 +8,7 @@ import sympy
 from scipy import integrate, special
 
 import kerneltheory as kt
-from kerneltheory.depth.degree_laws import depth_law
+from kerneltheory.depth.degree_laws import degree_law
 from kerneltheory.depth.phases import phase
 
 HALF = sympy.Rational(1, 2)
@@ -97,7 +97,7 @@ def test_chaotic_spike_is_white():
     assert above.law.part == "bulk"
     assert local_rates(above, 1)[-1] == pytest.approx(chi_c, rel=0.01)
     # The NTK's spike is higher by chi_1^l, and wins there still.
-    assert depth_law(above.phase, 6, True).base == pytest.approx(chi_1**-1.5)
+    assert degree_law(above.phase, 6, True).base == pytest.approx(chi_1**-1.5)
 
 
 def test_powers_at_criticality():
@@ -105,12 +105,12 @@ def test_powers_at_criticality():
     kinked, smooth = phase(kt.relu, 2), phase(kt.sin, *_critical_sine())
     assert smooth.name == "critical"
     found = [
-        [depth_law(one, dim, tangent).power for dim in (2, 3, 4, 5)]
+        [degree_law(one, dim, tangent).power for dim in (2, 3, 4, 5)]
         for one in (smooth, kinked)
         for tangent in (False, True)
     ]
     assert found == [[-1.5, -2, -2, -2], [0.5, 0, 0, 0], [-3, -3, -3, -3], [0, 0, 0, 0]]
-    logs = [depth_law(p, d, False).logarithm for p in (smooth, kinked) for d in (2, 3, 4)]
+    logs = [degree_law(p, d, False).logarithm for p in (smooth, kinked) for d in (2, 3, 4)]
     assert logs == [0, 1, 0, 1, 0, 0]
 
 
