@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-# Before anything imports matplotlib or jax; processes that a test starts inherit it.
+# Before anything imports numpy, matplotlib or jax; processes that a test starts inherit it.
 os.environ["MPLBACKEND"] = "Agg"
+# Two processes run tests on as many cores: threads of BLAS beside them only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Half of the time of the tests is compilation: what one process compiled, the others load.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax")

@@ -49,7 +49,7 @@ def test_majority_vote_far_above_criticality():
 
 @pytest.mark.parametrize(
     "phi",
-    [kt.optimal_activation(2), pytest.param(kt.optimal_activation(1), marks=pytest.mark.slow)],
+    [kt.optimal_activation(2), pytest.param(kt.optimal_activation(1), marks=pytest.mark.kin)],
 )
 def test_singular_kernel(phi):
     """Sign(sum y_i Q(t_i)) with Q by plain iteration in mpmath; p_1^-L K^L tends to it."""

@@ -106,7 +106,8 @@ def test_bad_grids_are_named():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "phi", ["cos", "softplus", pytest.param("hard_tanh", marks=pytest.mark.kin)]
+    "phi",
+    ["cos", *(pytest.param(name, marks=pytest.mark.kin) for name in ("softplus", "hard_tanh"))],
 )
 def test_other_classes_agree_with_certified_phases(phi):
     phi = getattr(kt, phi)

@@ -174,8 +174,8 @@ def eigenvalues_by_quadrature(phi, dim, top):
     "phi",
     [
         hard_tanh,
-        pytest.param(elu, marks=pytest.mark.slow),
-        pytest.param(SHIFTED, marks=pytest.mark.slow),
+        pytest.param(elu, marks=pytest.mark.kin),
+        pytest.param(SHIFTED, marks=pytest.mark.kin),
     ],
     ids=lambda phi: phi.name,
 )
@@ -218,7 +218,7 @@ def _slope_of_shifted_erf():
     [
         nngp(hard_tanh, 1, weight_variance=1),
         pytest.param(ntk(elu, 1, weight_variance=1), marks=pytest.mark.slow),
-        pytest.param(nngp(selu, 2, weight_variance=1), marks=pytest.mark.slow),
+        pytest.param(nngp(selu, 2, weight_variance=1), marks=pytest.mark.kin),
     ],
     ids=repr,
 )
@@ -244,7 +244,9 @@ def test_floats_are_the_certified_balls_rounded():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "phi", [hard_tanh, pytest.param(elu, marks=pytest.mark.kin), SHIFTED], ids=lambda phi: phi.name
+    "phi",
+    [*(pytest.param(phi, marks=pytest.mark.kin) for phi in (hard_tanh, elu)), SHIFTED],
+    ids=lambda phi: phi.name,
 )
 def test_networks_of_several_layers_are_certified(phi):
     kernel = ntk(phi, 3, weight_variance=1, bias_variance=TENTH)
