@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         PrecisionWarning,
         SingularSystemWarning,
     )
+    from kerneltheory.core.explore import explore
     from kerneltheory.depth.classifiers import ClassifierLimit, classifier_limit
     from kerneltheory.depth.critical_line import CriticalLine, critical_line
     from kerneltheory.depth.critical_point import critical_point
@@ -194,6 +195,7 @@ __all__ = [
     "empirical_spectrum",
     "erf",
     "exp",
+    "explore",
     "exponential",
     "finite_width",
     "gabor",
@@ -316,6 +318,7 @@ _NAMES_OF = {
         "PrecisionWarning",
         "SingularSystemWarning",
     ),
+    "core.explore": ("explore",),
     "depth.classifiers": (
         "ClassifierLimit",
         "classifier_limit",

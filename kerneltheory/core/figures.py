@@ -48,8 +48,14 @@ def look() -> Iterator[None]:
     """The package's look inside a `with` block; matplotlib's settings return afterwards."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_LOOK):
+    # Not rc_context, which restores all: in Jupyter the first figure loads the backend, and that
+    # sets `interactive`, without which no later figure is shown.
+    before = {name: mpl.rcParams[name] for name in _LOOK}
+    mpl.rcParams.update(_LOOK)
+    try:
         yield
+    finally:
+        mpl.rcParams.update(before)
 
 
 def axes_or_new(ax: "Axes | None") -> "Axes":

@@ -8,9 +8,14 @@ exponentially, then for u of variance q, from :math:`E|u| = \sqrt{2q/\pi}`,
           |\epsilon| \le \frac{1}{\sqrt{2 \pi q}} \sum_\pm \int_0^\infty
           |2 (\alpha_\pm y + \beta_\pm)\,e_\pm + e_\pm^2|\,dy,
 
-without which a search for fixed points could not end. Beyond the last kink an expression is
-written in y and E = exp(-y), and a few rules carry "a line and a remainder" through it. Where a
-remainder is only bounded, as that of a wave or of softsign, phi must be bounded.
+without which a search for fixed points could not end. Where a remainder is only bounded, as that of
+a wave or of softsign, :math:`|\phi(\pm y) - \alpha_\pm y| \le M_\pm` gives
+
+.. math:: E[\phi(u)^2] = \tfrac12 \sum_\pm \alpha_\pm^2 q + \epsilon, \qquad
+          |\epsilon| \le \sum_\pm \Big(|\alpha_\pm| M_\pm \sqrt{2q/\pi} + \tfrac12 M_\pm^2\Big).
+
+Beyond the last kink an expression is written in y and E = exp(-y), and a few rules carry "a line
+and a remainder" through it.
 """
 
 import functools
@@ -32,29 +37,31 @@ _E = sympy.Symbol("E", positive=True)
 _BITS = 64
 # How finely the part before a line is reached is enclosed, and where it ends at the earliest.
 _PARTS, _FAR = 1024, 16
-_WAVES = (sympy.sin, sympy.cos, sympy.atan)
+# Functions of bounded values, and a bound.
+_BOUNDED = {sympy.sin: 1, sympy.cos: 1, sympy.atan: 2}
 
 
 @dataclass(frozen=True)
 class Asymptotes:
-    r"""E[phi^2] at large q: :math:`a q + a_1 \sqrt q + a_0 + \epsilon`, |epsilon| <= D/sqrt(q).
-
-    Where phi is only known to be bounded a, a_1 and a_0 are 0 and the bound is on epsilon itself.
+    r"""E[phi^2] at large q: :math:`a q + a_1 \sqrt q + a_0 + \epsilon`.
 
     Attributes:
-        coefficients: a, a_1, a_0, exactly.
-        remainder: D, or the bound of epsilon where `decays` is false; a ball.
-        decays: whether epsilon is bounded by D/sqrt(q).
+        coefficients: a, a_1, a_0, exactly; a_1 and a_0 are 0 where epsilon has terms as large.
+        remainders: :math:`|\epsilon| \le r_1 \sqrt q + r_0 + r_{-1}/\sqrt q`; balls of these.
     """
 
     coefficients: tuple[Any, Any, Any]
-    remainder: arb
-    decays: bool = True
+    remainders: tuple[arb, arb, arb]
 
     @property
     def rate(self) -> Any:
         """What E[phi^2]/q tends to as q grows, exactly."""
         return self.coefficients[0]
+
+    @property
+    def strays(self) -> bool:
+        """Whether phi stays near lines, not all level, without approaching them, as x + sin x."""
+        return bool(self.remainders[0] != 0)
 
 
 @functools.lru_cache(maxsize=512)
@@ -83,12 +90,15 @@ def asymptotes(phi: Activation) -> Asymptotes | None:
                 sum(line.level**2 for _, line in both) / 2,
             )
             total = sum((_deficit(phi, sign, line) for sign, line in both), arb(0))
-            return Asymptotes(coefficients, total / (2 * arb.pi()).sqrt())
-        if any(line.slope != 0 for _, line in both):
-            return None
-        largest = functools.reduce(arb.max, (_largest(phi, *side) for side in both))
-        zeros = (sympy.S.Zero, sympy.S.Zero, sympy.S.Zero)
-        return Asymptotes(zeros, arb((largest * largest).upper()), decays=False)
+            return Asymptotes(coefficients, (arb(0), arb(0), total / (2 * arb.pi()).sqrt()))
+        rate = sum(line.slope**2 for _, line in both) / 2
+        first, second = arb(0), arb(0)
+        for sign, line in both:
+            distance = _distance(phi, sign, line)
+            first += abs(lower.to_ball(line.slope)) * distance * (2 / arb.pi()).sqrt()
+            second += distance * distance / 2
+        zero = sympy.S.Zero
+        return Asymptotes((rate, zero, zero), (arb(first.upper()), arb(second.upper()), arb(0)))
 
 
 def _deficit(phi: Activation, sign: int, line: "_Line") -> arb:
@@ -105,11 +115,12 @@ def _deficit(phi: Activation, sign: int, line: "_Line") -> arb:
     return arb((total + size * size / (2 * rate)).upper())
 
 
-def _largest(phi: Activation, sign: int, line: "_Line") -> arb:
-    """A bound of |phi| on one side, where its line is level."""
+def _distance(phi: Activation, sign: int, line: "_Line") -> arb:
+    """A bound of |phi - slope y| on one side."""
     start = _start(phi, line)
     tail = abs(lower.to_ball(line.level)) + line.size
-    values = (arb(value.abs_upper()) for _, value in _values(phi, sign, start))
+    sloped = line.slope * sign * X
+    values = (arb(value.abs_upper()) for _, value in _values(phi, sign, start, sloped))
     return functools.reduce(arb.max, values, tail)
 
 
@@ -196,8 +207,8 @@ def _line(u: Any) -> _Line | None:
         base = _line(u.base)
         power = functools.reduce(_product, itertools.repeat(base, abs(int(u.exp))))
         return power if u.exp > 0 else _reciprocal(power)
-    if isinstance(u, _WAVES) and u.args[0].is_real is not False:
-        return _Line(sympy.S.Zero, sympy.S.Zero, arb(2), sympy.S.Zero)
+    if type(u) in _BOUNDED and u.args[0].is_real is not False:
+        return _Line(sympy.S.Zero, sympy.S.Zero, arb(_BOUNDED[type(u)]), sympy.S.Zero)
     rule = {sympy.erf: _error_function, sympy.log: _log, sympy.exp: _gaussian}.get(type(u))
     return None if rule is None else rule(u.args[0])
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kerneltheory.core.records import ArrayRecord, array_record
+from kerneltheory.core.display import shown_number
+from kerneltheory.core.records import ArrayRecord, array_record, shown_rows
 from kerneltheory.depth.depth_laws import LAWS, DepthLaw
 from kerneltheory.depth.depth_walk import log_growth
 
@@ -27,6 +28,27 @@ class DepthPrediction(ArrayRecord):
     log_lambda_bulk: np.ndarray
     condition_number: np.ndarray
     predictor_rate: np.ndarray
+
+    def _title(self) -> str:
+        return "Laws of large depth, of a spectrum against depth"
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        columns = [
+            *map(shown_logs, (self.log_lambda_max, self.log_lambda_bulk)),
+            *([f"{x:.5g}" for x in a] for a in (self.condition_number, self.predictor_rate)),
+        ]
+        rows = shown_rows(len(columns[0]), 12)
+        header = ["lambda_max", "lambda_bulk", "condition", "predictor rate"]
+        return header, [["..." if i is None else c[i] for c in columns] for i in rows]
+
+
+def shown_logs(logarithms: np.ndarray) -> list[str]:
+    """Numbers of any size from their logarithms, as tables show them."""
+    with np.errstate(over="ignore"):
+        numbers = np.exp(np.asarray(logarithms))
+    return [
+        shown_number(float(x), float(log), 5) for x, log in zip(numbers, logarithms, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.display import shown_number
 from kerneltheory.core.records import ArrayRecord, array_record, shown_rows, static
-from kerneltheory.depth.depth_predictions import DepthPrediction
+from kerneltheory.depth.depth_predictions import DepthPrediction, shown_logs
 from kerneltheory.depth.depth_scales import generalization_depth, phase_name, trainability_depth
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class DepthSpectrum(ArrayRecord):
         header = ["depth", "lambda_max", "predicted", "lambda_bulk", "predicted"]
         header += ["condition", "predicted"]
         columns = [
-            *(_shown_logs(a) for a in (
+            *(shown_logs(a) for a in (
                 self.log_lambda_max, self.predicted.log_lambda_max,
                 self.log_lambda_bulk, self.predicted.log_lambda_bulk,
             )),
@@ -151,11 +150,3 @@ _PREDICTED = ("log_lambda_max", "log_lambda_bulk", "condition_number", "predicto
 def _exp(logarithms: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         return np.exp(logarithms)
-
-
-def _shown_logs(logarithms: np.ndarray) -> list[str]:
-    """Numbers of any size from their logarithms."""
-    numbers = _exp(np.asarray(logarithms))
-    return [
-        shown_number(float(x), float(log), 5) for x, log in zip(numbers, logarithms, strict=True)
-    ]

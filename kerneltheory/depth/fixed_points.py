@@ -182,11 +182,11 @@ class _Search:
             return self._while_growing()
         first, second, third = (self.w * c for c in lines.coefficients)
         exact = [sympy.simplify(c) for c in (first - 1, second, third + self.b)]
-        rest = self.weight * lines.remainder
-        balls = [abs(lower.to_ball(c)) for c in exact] + [arb(0), arb(0)]
-        balls[3 if lines.decays else 2] += rest
+        rest = [arb(0), *(self.weight * r for r in lines.remainders)]
+        sizes = [*(abs(lower.to_ball(c)) for c in exact), arb(0)]
+        balls = [size + r for size, r in zip(sizes, rest, strict=True)]
         leading = next((i for i, c in enumerate(exact) if c != 0), 3)
-        if leading == 3 or (leading == 2 and not lines.decays):
+        if leading == 3 or any(r != 0 for r in rest[: leading + 1]):
             return sympy.Integer(UNPROVED), 0, False, first
         sign, s = (1 if exact[leading].is_positive else -1), arb(2) ** -10
         while not balls[leading] > sum(

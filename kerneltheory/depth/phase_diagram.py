@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerneltheory.activations.activation import Activation, activation
-from kerneltheory.core import check
+from kerneltheory.core import check, lower
 from kerneltheory.core.records import ArrayRecord, array_record
 from kerneltheory.depth.asymptotes import asymptotes
 from kerneltheory.depth.correlation_grid import chaotic_correlations
 from kerneltheory.depth.critical_line import CriticalLine, critical_line
 from kerneltheory.depth.depth_scales import CRITICAL
-from kerneltheory.depth.moments import derivative
+from kerneltheory.depth.moments import derivative, moment
 from kerneltheory.depth.near_zero import at_zero
 from kerneltheory.depth.variance_grid import fixed_variances, moments_for
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-14  # of tables and quadrature
 _BOUNDARY_POINTS = 400
+_LARGE, _DIGITS = 2**12, 15
 _FIELDS = ("q_star", "c_star", "chi_1", "chi_c", "xi_1", "xi_c", "xi_star", "relative_error")
 
 
@@ -35,7 +36,8 @@ class PhaseDiagram(ArrayRecord):
         c_star: the correlation that inputs tend to; 1 in the ordered phase, at q* = 0 and where
             the variance diverges.
         chi_1: slope of the correlation map at 1: above one is chaos. Where the variance diverges,
-            its limit, which is infinite where phi exceeds every line.
+            its limit, which is infinite where phi exceeds every line; of a phi that stays near
+            lines without approaching them, as x + sin x, its value at variance 4096.
         chi_c: slope at c*.
         xi_1, xi_c, xi_star: depth scales :math:`1/|\ln\chi_1|`, :math:`-1/\ln\chi_c` and
             :math:`1/(\ln\chi_1 - \ln\chi_c)`, infinite where they have no finite value.
@@ -198,9 +200,13 @@ def _variances(phi: Activation, w: Any, b: Any, first: Any) -> tuple[np.ndarray,
 
 
 def _limit(phi: Activation, w: np.ndarray) -> np.ndarray:
-    """Chi_1 at infinite variance."""
+    """Chi_1 at infinite variance; at a large one if phi only stays near its lines, as x + sin x."""
     lines = asymptotes(phi)
-    return np.full(w.shape, np.inf) if lines is None else w * float(lines.rate)
+    if lines is None:
+        return np.full(w.shape, np.inf)
+    if lines.strays:
+        return w * lower.to_float(moment(phi, 1, _LARGE, _DIGITS))
+    return w * float(lines.rate)
 
 
 def _of_homogeneous(phi: Activation, w: Any, b: Any, first: Any) -> tuple[np.ndarray, ...]:

@@ -180,6 +180,12 @@ def test_it_prints_converts_draws_and_pickles():
     assert "critical phase" in repr(found)
     assert len(repr(found).splitlines()) == 5
     assert "<table>" in found._repr_html_()
+    # The laws are shown as the title and the table of the spectrum show them.
+    laws = repr(found.predicted).splitlines()
+    assert len(laws) == 5
+    for line, whole in zip(laws[2:], repr(found).splitlines()[2:], strict=True):
+        assert set(line.split()[:3]) <= set(whole.split())
+    assert "<table>" in found.predicted._repr_html_()
     data = found.to_xarray()
     assert data.sizes == {"depth": 3}
     np.testing.assert_array_equal(data.condition_number, found.condition_number)

@@ -125,3 +125,35 @@ def test_the_whole_catalogue_has_fixed_points_or_says_why_not(phi):
         # Kinks and jumps cost the trapezoidal rule its order: it errs by at most its step.
         moved = abs(q / point.variance - 1)
         assert (moved < 1.001e-3 + 2e-3) if point.stable else (moved > 1e-3)
+
+
+SNAKE = activation(X + sympy.sin(X) ** 2, "snake")
+
+
+def test_a_wave_on_a_line_has_the_roots_of_its_closed_form():
+    """E[phi^2] = q + 3/8 - exp(-2q)/2 + exp(-8q)/8, as E[cos(a u)] = exp(-a^2 q/2)."""
+    found = variance_fixed_points(SNAKE, sympy.Rational(4, 5), ZERO)
+    assert found.complete
+    assert found.rate == sympy.Rational(4, 5)
+    assert [p.stable for p in found] == [True, False, True]
+
+    def excess(q):
+        wave = mp.mpf(3) / 8 - mp.exp(-2 * q) / 2 + mp.exp(-8 * q) / 8
+        return mp.mpf(4) / 5 * (q + wave) - q
+
+    with mp.workdps(30):
+        for point, guess in zip(list(found)[1:], (0.12, 1.4), strict=True):
+            root = mp.findroot(excess, guess)
+            assert abs(mp.mpf(point.ball.mid().str(24, radius=False)) - root) < mp.mpf(10) ** -18
+
+
+def test_a_wave_on_a_line_that_grows_is_proved_to_have_no_other_root():
+    found = variance_fixed_points(SNAKE, sympy.Rational(3, 2), TENTH)
+    assert found.complete
+    assert not found.points
+    assert found.above == 1
+
+
+def test_a_wave_on_a_line_of_slope_one_is_not_decided():
+    """Its mean is of the same order in q as what a bound on the wave leaves open."""
+    assert not variance_fixed_points(SNAKE, ONE, TENTH).complete

@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+import sympy
 
 import kerneltheory as kt
 
@@ -113,3 +114,11 @@ def test_other_classes_agree_with_certified_phases(phi):
     phi = getattr(kt, phi)
     diagram = kt.phase_diagram(phi, [0.4, 1.2, 1.9], [0.125, 0.5])
     _assert_certified(phi, diagram, [(0, 0), (1, 1), (2, 0)])
+
+
+def test_chi_1_of_a_wave_on_a_line_that_diverges():
+    """E[phi'^2] = 1 + E[sin(2u)^2] = (3 - exp(-8q))/2 tends to 3/2, and E[phi^2]/q to 1."""
+    x = sympy.Symbol("x")
+    diagram = kt.phase_diagram(x + sympy.sin(x) ** 2, [1.5, 2.0], [0.1, 1.0])
+    assert np.isinf(diagram.q_star).all()
+    np.testing.assert_allclose(diagram.chi_1, [[2.25, 2.25], [3.0, 3.0]], rtol=1e-14)
