@@ -202,7 +202,9 @@ class ScalingExponents:
             TypeError: l is no single number.
         """
         if isinstance(ridge_decay, str) and ridge_decay == "optimal":
-            ridge_decay = self.optimal_ridge_decay(noisy=noisy)
+            # Bias and variance decay alike there: of symbols no least one is left to be found.
+            best = self.interpolation_decay
+            return best / (1 + best) if noisy else best
         bias = self.bias_decay(ridge_decay)
         return _least(bias, self.noise_decay(ridge_decay)) if noisy else bias
 

@@ -38,6 +38,17 @@ def test_the_look_holds_inside_and_leaves_no_trace():
     assert dict(mpl.rcParams) == before
 
 
+def test_the_look_keeps_what_loading_a_backend_sets():
+    """In Jupyter the first figure does that; without `interactive` none after it is shown."""
+    before = mpl.is_interactive()
+    try:
+        with look():
+            mpl.interactive(not before)
+        assert mpl.is_interactive() is not before
+    finally:
+        mpl.interactive(before)
+
+
 def test_colours_are_told_apart():
     """Also without hue: no two that share a figure are nearly the same in lightness and colour."""
     for palette in (COLORS.values(), CYCLE):

@@ -297,6 +297,14 @@ def test_exact_exponents_stay_exact():
     assert law.test_error_decay(math.inf, noisy=False) == sympy.Rational(3, 2)
 
 
+def test_the_law_of_symbols_is_that_of_the_literature_as_it_stands():
+    """Cui, Loureiro, Krzakala, Zdeborova, arXiv:2105.15004: without a least one of two equals."""
+    a, b = sympy.symbols("a b", positive=True)
+    law, smooth = ScalingExponents(a, b), sympy.Min(2 * a, b - 1)
+    assert law.test_error_decay("optimal", noisy=True) == smooth / (1 + smooth)
+    assert law.test_error_decay("optimal", noisy=False) == smooth
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
