@@ -24,7 +24,7 @@ from kerneltheory.activations.gaussian import K12, Q1, Q2, RadicalSum
 HALF = sympy.Rational(1, 2)
 # alpha stands for itself while integrating: as a polynomial in q1 and q2 it would swell.
 ALPHA = sympy.Symbol("alpha", positive=True)
-_VARIABLES = (K12, Q1, Q2)
+_VARIABLES = (Q1, Q2, K12)
 _GENERATORS = (ALPHA, 1 / ALPHA, *_VARIABLES)
 # The basis: k^i ("one"), k^i asin(k sqrt(beta/alpha)) ("asin"), k^i D^(p/2) for odd p.
 Basis = tuple[str | int, int]
@@ -115,11 +115,15 @@ def _expression(
 def _over_alpha(products: list[tuple[sympy.Expr, sympy.Expr]], alpha: sympy.Expr) -> sympy.Expr:
     """Factor a sum of products of polynomials whose denominators are powers of alpha only.
 
-    Bringing it over one power by hand keeps to polynomial arithmetic, which is fast.
+    Bringing it over one power by hand keeps to polynomial arithmetic, which is fast, and faster
+    over the rational numbers: what the first term has besides them, as 1/pi, is divided by.
     """
+    if not products:
+        return sympy.Integer(0)
+    unit = _irrational_part(products[0][0])
     terms: dict[int, dict[tuple, list[sympy.Expr]]] = defaultdict(lambda: defaultdict(list))
     for left, right in products:
-        product = sympy.Poly(left, *_GENERATORS) * sympy.Poly(right, *_GENERATORS)
+        product = sympy.Poly(left / unit, *_GENERATORS) * sympy.Poly(right, *_GENERATORS)
         for (up, down, *rest), coefficient in product.terms():
             terms[up - down][tuple(rest)].append(coefficient)
     rows = {power: _polynomial(row) for power, row in terms.items()}
@@ -128,7 +132,15 @@ def _over_alpha(products: list[tuple[sympy.Expr, sympy.Expr]], alpha: sympy.Expr
     total, inserted = _polynomial({}), sympy.Poly(alpha, *_VARIABLES)
     for power in range(max(powers, default=0), -depth - 1, -1):
         total = total * inserted + rows.get(power, 0)
-    return sympy.factor(total.as_expr()) / alpha**depth
+    constant, factors = total.factor_list()
+    return unit * constant * sympy.Mul(*(f.as_expr() ** n for f, n in factors)) / alpha**depth
+
+
+def _irrational_part(expression: sympy.Expr) -> sympy.Expr:
+    """Of the number that the first term has as a factor."""
+    first = sympy.Add.make_args(sympy.expand(expression))[0]
+    number, _ = first.as_independent(ALPHA, *_VARIABLES)
+    return number / number.as_coeff_Mul()[0] if number != 0 else number + 1
 
 
 def _polynomial(terms: Mapping[tuple, list[sympy.Expr]]) -> sympy.Poly:

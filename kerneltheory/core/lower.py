@@ -131,23 +131,45 @@ def _spread(rhs: Any) -> Any:
 # --- exact -> certified -----------------------------------------------------------------------
 
 
+def entry_by_entry(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of balls as a function of arrays of balls, too, which numpy knows as objects."""
+
+    def wrapper(*values: Any) -> Any:
+        if any(isinstance(value, np.ndarray) for value in values):
+            return np.frompyfunc(function, len(values), 1)(*values)
+        return function(*values)
+
+    return wrapper
+
+
 @functools.lru_cache(maxsize=4096)
-def to_balls(args: tuple[sympy.Symbol, ...], rhs: sympy.Expr) -> Callable[..., Any]:
+def to_balls(
+    args: tuple[sympy.Symbol, ...], rhs: sympy.Expr | tuple[sympy.Expr, ...]
+) -> Callable[..., Any]:
     """A function of real balls, complex balls or ball power series that encloses `rhs`.
 
-    On complex balls the result is an enclosure of an analytic function or not finite: a ball
-    that meets a branch cut gives NaN. Precision is flint's current one.
+    Several expressions make one function with a tuple of values, which share what they have in
+    common. On complex balls the result is an enclosure of an analytic function or not finite: a
+    ball that meets a branch cut gives NaN. Precision is flint's current one. Arrays of balls, of
+    dtype object, are taken entry by entry; what depends on other arguments only is computed once.
     """
-    _check_symbols(args, rhs)
-    rhs = special_balls.separate_reciprocals(rhs)
-    replacements, (reduced,) = sympy.cse([rhs], symbols=sympy.numbered_symbols("_t"))
+    together = rhs if isinstance(rhs, tuple) else (rhs,)
+    for part in together:
+        _check_symbols(args, part)
+    separated = [special_balls.separate_reciprocals(part) for part in together]
+    replacements, reduced = sympy.cse(separated, symbols=sympy.numbered_symbols("_t"))
     namespace: dict[str, Any] = {
-        "_power": _power, "_root": _root, "_constant": _constant, "_fmpq": fmpq
-    }  # fmt: skip
+        "_power": entry_by_entry(_power),
+        "_root": entry_by_entry(_root),
+        "_inverse_root": entry_by_entry(_inverse_root),
+        "_constant": _constant,
+        "_fmpq": fmpq,
+    }
     emitter = _Emitter({symbol: f"_a{i}" for i, symbol in enumerate(args)}, namespace)
     for symbol, value in replacements:
         emitter.names[symbol] = emitter.line(emitter.emit(value))
-    result = emitter.emit(reduced)
+    results = [emitter.emit(part) for part in reduced]
+    result = f"({', '.join(results)})" if isinstance(rhs, tuple) else results[0]
     header = f"def _enclosure({', '.join(f'_a{i}' for i in range(len(args)))}):"
     source = "\n".join([header, *emitter.lines, f"    return {result}"])
     exec(source, namespace)
@@ -174,11 +196,16 @@ class _Emitter:
         self.lines.append(f"    {name} = {source}")
         return name
 
-    def root(self, base: Any) -> str:
-        """The name of the square root of a node, which is taken once for all its powers."""
-        key = ("root", base)
+    def call(self, name: str, function: Callable[..., Any], arguments: Sequence[str]) -> str:
+        """Source for a function of balls, which the source then knows by its name."""
+        self.namespace[f"_{name}"] = entry_by_entry(function)
+        return f"_{name}({', '.join(arguments)})"
+
+    def root(self, name: str, base: Any) -> str:
+        """The name of a node's square root or its inverse, taken once for all its powers."""
+        key = (name, base)
         if key not in self.names:
-            self.names[key] = self.line(f"_root({self.emit(base)})")
+            self.names[key] = self.line(f"_{name}({self.emit(base)})")
         return self.names[key]
 
     def emit(self, node: Any) -> str:
@@ -196,15 +223,13 @@ class _Emitter:
         if isinstance(node, sympy.Float):
             raise LoweringError(f"{node} is a rounded number; formulas hold exact constants only")
         if isinstance(node, sympy.hyper):
-            self.namespace["_hyper"] = _hypergeometric
-            upper, lower = (
-                "[" + ", ".join(self.emit(part) for part in group) + "]"
-                for group in (node.ap, node.bq)
-            )
-            return f"_hyper({upper}, {lower}, {self.emit(node.argument)})"
+            above = len(node.ap)
+            parts = [self.emit(part) for part in (*node.ap, *node.bq, node.argument)]
+            return self.call(f"hyper_{above}", functools.partial(_hypergeometric, above), parts)
         exponent: Any = node.exp if isinstance(node, sympy.Pow) else None
         if isinstance(exponent, sympy.Rational) and exponent.q == 2:
-            return f"_power({self.root(node.base)}, {exponent.p}, 1)"
+            name = "root" if exponent > 0 else "inverse_root"
+            return f"_power({self.root(name, node.base)}, {abs(exponent.p)}, 1)"
         parts = [self.emit(argument) for argument in node.args]
         if isinstance(node, sympy.Add):
             return f"({' + '.join(parts)})"
@@ -213,20 +238,15 @@ class _Emitter:
         if isinstance(exponent, sympy.Rational):
             return f"_power({parts[0]}, {exponent.p}, {exponent.q})"
         if isinstance(node, sympy.Pow):
-            self.namespace["_general_power"] = functools.partial(
-                _normal, special_balls.general_power
-            )
-            return f"_general_power({parts[0]}, {parts[1]})"
+            general_power = functools.partial(_normal, special_balls.general_power)
+            return self.call("general_power", general_power, parts)
         name = type(node).__name__
         if name in NUMERIC_FUNCTIONS:
-            self.namespace[f"_{name}"] = functools.partial(_function, name)
-            return f"_{name}({parts[0]})"
+            return self.call(name, functools.partial(_function, name), parts)
         if name in _NORMAL:
-            self.namespace[f"_{name}"] = functools.partial(_normal, _NORMAL[name][1])
-            return f"_{name}({', '.join(parts)})"
+            return self.call(name, functools.partial(_normal, _NORMAL[name][1]), parts)
         if name in _ON_BALLS:
-            self.namespace[f"_{name}"] = functools.partial(_normal, _ON_BALLS[name])
-            return f"_{name}({', '.join(parts)})"
+            return self.call(name, functools.partial(_normal, _ON_BALLS[name]), parts)
         raise LoweringError(
             f"{node} has no ball form; known functions are {sorted(NUMERIC_FUNCTIONS)}"
         )
@@ -269,6 +289,12 @@ def _root(base: Any) -> Any:
     return square_root(arb(base) if isinstance(base, fmpq) else base)
 
 
+def _inverse_root(base: Any) -> Any:
+    if isinstance(base, arb_series):
+        return base.rsqrt()
+    return 1 / _root(base)
+
+
 def square_root(value: Any) -> Any:
     """Square root; NaN on a complex ball that meets the branch cut."""
     return value.sqrt(analytic=True) if isinstance(value, acb) else value.sqrt()
@@ -299,11 +325,10 @@ def _normal(function: Callable[..., Any], *values: Any) -> Any:
     return function(*(arb(v) if isinstance(v, fmpq) else v for v in values))
 
 
-def _hypergeometric(upper: list[Any], lower: list[Any], x: Any) -> Any:
-    above, below, (x,) = (
-        [arb(v) if isinstance(v, fmpq) else v for v in group] for group in (upper, lower, [x])
-    )
-    return special_balls.hypergeometric(above, below, x)
+def _hypergeometric(above: int, *values: Any) -> Any:
+    """Of so many upper parameters, then the lower ones, then the argument."""
+    *parameters, x = (arb(v) if isinstance(v, fmpq) else v for v in values)
+    return special_balls.hypergeometric(parameters[:above], parameters[above:], x)
 
 
 def _check_symbols(args: Sequence[sympy.Symbol], rhs: sympy.Expr) -> None:

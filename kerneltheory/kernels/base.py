@@ -3,6 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ T = sympy.Symbol("t", real=True)
 # What a ball may lose in one layer, since it occurs more than once in the layer's formula; gelu
 # with large weights loses most.
 BITS_PER_LAYER = 32
+ONE = Fraction(1)
 # A formula of more operations is refused: it would be read by nobody and slow to evaluate.
 MAX_OPERATIONS = 2000
 # Digits beyond which h(1) counts as out of reach.
@@ -60,7 +62,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real or complex ball or a power series of balls."""
+        """Enclosure of h at a real or complex ball, a power series or an array of balls."""
 
     @abstractmethod
     def ball_at_one(self) -> arb:
@@ -226,16 +228,28 @@ class Kernel(ABC):
                 "in all dimensions"
             ) from error
 
-    def taylor_balls(self, count: int, bits: int) -> tuple[arb, ...]:
-        """The same as balls, with bits to spare for what composing series usually loses."""
+    def taylor_balls(self, count: int, bits: int, unit: Fraction = ONE) -> tuple[arb, ...]:
+        """The same as balls, with bits to spare for what composing series usually loses.
+
+        Args:
+            count: how many.
+            bits: the precision.
+            unit: what t is measured in meanwhile. Where it is near the radius of convergence,
+                coefficients are of one size, and their series are multiplied fast.
+        """
         with ctx.workprec(bits + count // 16 + BITS_PER_LAYER * self.layers):
+            r, power = lower.to_ball(unit), arb(1)
             old, ctx.cap = ctx.cap, count + 1
             try:
-                series = self.on_balls(arb_series([0, 1], prec=count))
+                series = self.on_balls(arb_series([0, r], prec=count))
             finally:
                 ctx.cap = old
             series = series if isinstance(series, arb_series) else arb_series([series])
-            return tuple(arb(series[k]) for k in range(count))
+            found = []
+            for k in range(count):
+                found.append(arb(series[k]) / power)
+                power *= r
+            return tuple(found)
 
     def __str__(self) -> str:
         return repr(self)

@@ -106,7 +106,7 @@ class CombinedKernel(Kernel):
         return Partial(combined, tiles), lambda rows: combined(diagonals, rows)
 
     def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real or complex ball or a power series of balls."""
+        """Enclosure of h at a real or complex ball, a power series or an array of balls."""
         values = (part.on_balls(cosine) for part in self.parts)
         return lower.to_ball(self.scale) * functools.reduce(_OPERATIONS[self.symbol], values)
 
@@ -198,7 +198,7 @@ class ComposedKernel(Kernel):
         return values if Z is not None else mirrored(values, self.trace)
 
     def on_balls(self, cosine: Any) -> Any:
-        """Enclosure of h at a real or complex ball or a power series of balls."""
+        """Enclosure of h at a real or complex ball, a power series or an array of balls."""
         return self.outer.on_balls(self.inner.on_balls(cosine) / self.inner.ball_at_one())
 
     def at_half_angle(self, half: Centred) -> Centred:

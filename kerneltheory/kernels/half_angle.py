@@ -109,19 +109,24 @@ def angle_maps(phi: Activation) -> AngleMaps | None:
     if not smooth:
         formulas = [in_half_angle(formula, _COSINE) for formula in formulas]
     # Two derivatives of T, one of T' where it is finite.
-    value = _derivatives(formulas[0], variable, 2)
-    slope = _derivatives(formulas[1], variable, 1) if len(formulas) > 1 else []
+    if len(formulas) > 1:
+        slope = [formulas[1], sympy.diff(formulas[1], variable)]
+        value = [formulas[0], *_derivatives_of_value(slope[0], slope[1], variable)]
+    else:
+        slope, first = [], sympy.diff(formulas[0], variable)
+        value = [formulas[0], first, sympy.diff(first, variable)]
     even = not smooth and is_zero(value[1].subs(HALF_ANGLE, 0))
     lowered = functools.partial(lower.to_balls, (_VARIANCE, variable))
     return AngleMaps(smooth, tuple(map(lowered, value)), tuple(map(lowered, slope)), even)
 
 
-def _derivatives(expression: Any, variable: sympy.Symbol, count: int) -> list[Any]:
-    """The expression and its first derivatives, each from the one before."""
-    found = [expression]
-    for _ in range(count):
-        found.append(sympy.diff(found[-1], variable))
-    return found
+def _derivatives_of_value(slope: Any, its_slope: Any, variable: sympy.Symbol) -> list[Any]:
+    """The first two of T(q, q, c), from its derivative in the covariance q c and that one's own."""
+    if variable == _COSINE:
+        return [_VARIANCE * slope, _VARIANCE * its_slope]
+    sine, cosine = sympy.sin(2 * HALF_ANGLE), sympy.cos(2 * HALF_ANGLE)
+    first = -2 * _VARIANCE * sine * slope
+    return [first, -2 * _VARIANCE * (2 * cosine * slope + sine * its_slope)]
 
 
 def _on_sphere(phi: Activation, order: int) -> Any:
@@ -156,13 +161,9 @@ def _with_bias(half: Centred, share: arb) -> Centred:
     )
 
 
-def _next_half_angle(maps: AngleMaps, layer: "_Layer", a: Centred) -> Centred:
+def _next_half_angle(maps: AngleMaps, layer: "_Layer", a: Centred, value: Centred) -> Centred:
     r"""The half angle after a layer, :math:`\sin^2 a' = f\,(E(0) - E(a))` with f = w / (2 q')."""
-    q, factor, at_zero = layer
-    square = a.apply(
-        lambda a: factor * (at_zero - maps.value[0](q, a)), lambda a: -factor * maps.value[1](q, a)
-    )
-    found = half_angle_of(square)
+    found = half_angle_of((value * -1 + layer.at_zero) * layer.factor)
     if maps.even and not found.box.is_finite():
         return _next_near_pole(maps, layer, a)
     return found
@@ -250,16 +251,17 @@ def layers(kernel: Any, half: Centred) -> tuple[Centred, Callable[[], Centred]]:
     reflected = parity != 0 and half.middle.real > arb.pi() / 4
     half = half * -1 + arb.pi() / 2 if reflected else half
     state = _cosine(half) * share + (1 - share) if maps.smooth else _with_bias(half, share)
-    covariance = tangent = (state if maps.smooth else _cosine(state)) * found[0].variance
+    value = covariance = tangent = (state if maps.smooth else _cosine(state)) * found[0].variance
 
     def following(layer: _Layer) -> Centred:
         """The state after a layer."""
         if maps.smooth:
             return covariance * (2 * layer.factor / w)
-        return _next_half_angle(maps, layer, state)
+        return _next_half_angle(maps, layer, state, value)
 
     for i, layer in enumerate(found):
-        covariance = w * _apply(maps.value, layer.variance, state) + b
+        value = _apply(maps.value, layer.variance, state)
+        covariance = w * value + b
         if kernel.tangent:
             tangent = covariance + w * (_apply(maps.slope, layer.variance, state) * tangent)
         if i + 1 < len(found):

@@ -90,16 +90,43 @@ def ball_maps(phi: Activation) -> LayerMaps[Any]:
     """Layer maps on real balls, complex balls and ball power series."""
     if is_series(phi):
         return _series_ball_maps(phi)
-    formulas = _formulas(phi)
-    value, slope, variance, variance_slope = (_lowered(lower.to_balls, f) for f in formulas)
+
+    def lowered(order: int) -> Callable[..., Any]:
+        return _lowered(lower.to_balls, correlation_dual(phi, order))
+
+    def on_diagonal(order: int) -> Callable[..., Any]:
+        function = _lowered(lower.to_balls, _at_one(correlation_dual(phi, order)))
+        return lambda q: arb(function(q))
+
+    def both() -> Callable[..., Any]:
+        value, slope = (correlation_dual(phi, order) for order in (0, 1))
+        return lower.to_balls(value.args, (value.rhs, slope.rhs))
+
+    value, slope = (_Late(functools.partial(lowered, order)) for order in (0, 1))
+    variance, variance_slope = (_Late(functools.partial(on_diagonal, order)) for order in (0, 1))
     return LayerMaps(
         value,
         slope,
-        lambda q: arb(variance(q)),
-        lambda q: arb(variance_slope(q)),
+        variance,
+        variance_slope,
         lower.square_root,
         lambda c: c,
+        both=_Late(both),
     )
+
+
+class _Late:
+    """A map that is derived and translated when it is first called: an NNGP needs no slope."""
+
+    def __init__(self, make: Callable[[], Callable[..., Any]]) -> None:
+        self._make = make
+
+    @functools.cached_property
+    def _map(self) -> Callable[..., Any]:
+        return self._make()
+
+    def __call__(self, *values: Any) -> Any:
+        return self._map(*values)
 
 
 def is_series(phi: Activation) -> bool:
@@ -120,10 +147,10 @@ def _series_ball_maps(phi: Activation) -> LayerMaps[Any]:
             raise DivergentError(f"the derivative of {phi.name} has no finite second moment")
         return certified_end(function, q, q, 1, _digits())
 
-    value, tangent = functools.partial(at, phi), functools.partial(at, derivative)
+    value, slope = (lower.entry_by_entry(functools.partial(at, f)) for f in (phi, derivative))
     return LayerMaps(
         value,
-        tangent,
+        slope,
         functools.partial(variance, phi),
         functools.partial(variance, derivative),
         lower.square_root,

@@ -39,6 +39,7 @@ class LayerMaps(Generic[Number]):
         drop: T(q, q, 1) - T(q, q, 1 - g) as a function of (q, g), and
         slope_at_gap: T'(q, q, 1 - g), both to what g is worth near 0; given only where T' has an
             infinite derivative there and arithmetic rounds.
+        both: T and T' as one function of (q1, q2, c), where they share work.
     """
 
     value: Callable[[Number, Number, Number], Number]
@@ -50,6 +51,11 @@ class LayerMaps(Generic[Number]):
     repeat: Callable[[int, Callable[[Any], Any], Any], Any] = repeat
     drop: Callable[[Number, Number], Number] | None = None
     slope_at_gap: Callable[[Number, Number], Number] | None = None
+    both: Callable[[Number, Number, Number], tuple[Number, Number]] | None = None
+
+    def value_and_slope(self, q1: Number, q2: Number, c: Number) -> tuple[Number, Number]:
+        """T and T'."""
+        return self.both(q1, q2, c) if self.both else (self.value(q1, q2, c), self.slope(q1, q2, c))
 
 
 def covariances(
@@ -76,9 +82,13 @@ def covariances(
 
     def layer(state: Any) -> Any:
         q1, q2, correlation, _, theta = state
-        covariance = w * maps.value(q1, q2, correlation) + b
         if tangent:
-            theta = covariance + w * maps.slope(q1, q2, correlation) * theta
+            value, slope = maps.value_and_slope(q1, q2, correlation)
+        else:
+            value, slope = maps.value(q1, q2, correlation), None
+        covariance = w * value + b
+        if tangent:
+            theta = covariance + w * slope * theta
         q1, q2 = w * maps.variance(q1) + b, w * maps.variance(q2) + b
         correlation = maps.correlation(covariance / (maps.root(q1) * maps.root(q2)))
         return q1, q2, correlation, covariance, theta

@@ -135,14 +135,26 @@ def _axes(rho: Fraction) -> tuple[float, float]:
 
 @functools.lru_cache(maxsize=512)
 def largest_value(kernel: Kernel, rho: Fraction) -> arb | None:
-    """Bound of |h(cos theta)| in the ellipse; None where h is not proved to be analytic there."""
+    """Bound of |h(cos theta)| in the ellipse; None where h is not proved to be analytic there.
+
+    What is positive definite in every dimension is a power series of positive coefficients
+    (Schoenberg, Duke Math. J. 9 (1942)): at most h(1) where |cos theta| <= 1 between the poles, so
+    that balls cover only the ends of the ellipse, where the angle may lead to another branch.
+    """
     major, minor = _axes(rho)
 
     def inside(x: float, y: float) -> bool:
         return (x / major) ** 2 + (y / minor) ** 2 <= 1
 
+    def in_unit_disc(x: float, y: float) -> bool:
+        return x < math.pi / 2 and math.sinh(y) <= math.cos(x)
+
+    known = None
+    if kernel.positive_definite:
+        with ctx.workprec(COVER_BITS):
+            known = in_unit_disc, arb(kernel.ball_at_one().abs_upper())
     most = BALLS_OF_FIRST if rho == ELLIPSES[0] else MAX_BALLS
-    return cover(kernel.enclose_at_angle, math.pi / 2, major, minor, inside, most=most)
+    return cover(kernel.enclose_at_angle, math.pi / 2, major, minor, inside, most=most, known=known)
 
 
 # --- the rule ----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ def cover(
     inside: Callable[[float, float], bool],
     ratio: float = 64.0,
     most: int = MAX_BALLS,
+    known: tuple[Callable[[float, float], bool], arb] | None = None,
 ) -> arb | None:
     """Bound of a function, real on the reals, in a region symmetric about its axes.
 
@@ -35,16 +36,18 @@ def cover(
             the region; what is nearer to the axes than a point inside is inside, too.
         ratio: to the largest bound so far, above which a ball is divided.
         most: how many balls may be tried.
+        known: whether a point is in a part of the region of which a bound is known, and that bound;
+            what is nearer to the axes than a point of that part is in it, too.
 
     Returns:
         The bound, or None if no division into balls was found on all of which it is finite.
     """
+    in_known, largest = known or (_nowhere, arb(0))
     with ctx.workprec(COVER_BITS):
         # Singularities are mostly on the real axis: there they cost a few points, not many balls.
         points = (acb(arb(centre) + major * i / PROBES) for i in range(-PROBES, PROBES + 1))
         if not all(acb(function(point)).is_finite() for point in points):
             return None
-    largest = arb(0)
     columns = max(4, math.ceil(2 * major / minor))
     width, height = 2 * major / columns, minor
     pending = [(-major + i * width, 0.0, width, height) for i in range(columns)]
@@ -56,6 +59,9 @@ def cover(
             nearest = 0.0 if x <= 0 <= x + width else min(abs(x), abs(x + width))
             # A little wider than the box: sums of floats are rounded.
             if not inside(nearest * (1 - 1e-12), y * (1 - 1e-12)):
+                continue
+            furthest = max(abs(x), abs(x + width))
+            if in_known(furthest * (1 + 1e-12), (y + height) * (1 + 1e-12)):
                 continue
             slack = 1e-13 * major
             left, low = arb(centre) + (x - slack), arb(y - slack)
@@ -69,3 +75,7 @@ def cover(
                 return None
             pending += [(x + i * half, y + j * rise, half, rise) for i in (0, 1) for j in (0, 1)]
     return None
+
+
+def _nowhere(_: float, __: float) -> bool:
+    return False

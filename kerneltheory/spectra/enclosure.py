@@ -35,9 +35,12 @@ from kerneltheory.sphere.harmonics import multiplicity
 MAX_ATTEMPTS = 8
 # A positive definite kernel that is analytic so far from t = 0 is summed rather than integrated.
 FAST_RADIUS = 1.06
-# Above it a few hundred Taylor coefficients serve 200 degrees; below it a rule in the angle is
-# faster, unless they fall fast.
+# Above it a few hundred Taylor coefficients serve 200 degrees; below it quadrature is faster,
+# unless they fall fast.
 LARGE_DIM = 300
+# From here on the density leaves so little near the poles that the trapezoidal rule needs few
+# nodes; it takes no search for regions where h is analytic, as the rule in the angle does.
+TRAPEZOID_DIM = 6
 # Of a radius that is still too large: a kernel that is itself known no better makes none.
 PROGRESS = 0.5
 Route = Callable[[Kernel, int, int, int, Set[int]], list[arb]]
@@ -104,7 +107,10 @@ def _routes(kernel: Kernel, dim: int) -> list[tuple[str, Route]]:
     if dim > LARGE_DIM or is_entire(kernel) or _converges_beyond_one(kernel):
         return [series, angle, trapezoid, panels]
     # What is not analytic at a pole, in the angle, has a power series that converges slowly.
-    return [angle, trapezoid, panels, series]
+    rules = [angle, trapezoid]
+    if dim >= TRAPEZOID_DIM and kernel.positive_definite:
+        rules.reverse()
+    return [*rules, panels, series]
 
 
 def _to_relative_accuracy(

@@ -182,7 +182,8 @@ def _sum_and_rest(
 
 @functools.lru_cache(maxsize=64)
 def _taylor_balls(kernel: Kernel, count: int, bits: int) -> tuple[arb, ...]:
-    return kernel.taylor_balls(count, bits)
+    radius = math.exp(-geometric_slope(kernel))
+    return kernel.taylor_balls(count, bits, Fraction(math.floor(64 * radius), 64))
 
 
 class _Rest:

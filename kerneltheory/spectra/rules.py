@@ -12,14 +12,14 @@ the dimension, nor the nodes and cosines on the kernel and the dimension; they a
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpz, fmpz_mat
+from flint import arb, arb_mat, ctx
 
-from kerneltheory.core.enclose import plus_minus
 from kerneltheory.kernels.base import Kernel
 
 # Cosine, sine and weight of each node.
@@ -57,36 +57,34 @@ def rule_sums(rule: Rule, kernel: Kernel, dim: int, max_degree: int) -> list[arb
     with ctx.workprec(rule.bits):
         constant = density_constant(dim)
         weights = [constant * weight * sine ** (dim - 2) for _, sine, weight in rule.nodes]
-        halves = zip(_values(kernel, rule), _cosines(rule, max_degree), strict=False)
-        moments = [_moments(weights, values, cosines) for values, cosines in halves]
+        halves = [np.array(weights, object) * values for values in _values(kernel, rule)]
+        moments = _moments(halves, *_cosines(rule, max_degree), max_degree)
         if dim == 2:
-            return [moments[k % 2][k // 2] for k in range(max_degree + 1)]
-        combinations = _combinations(dim, max_degree, rule.bits)
+            return moments
         sums = [
-            (rows * arb_mat(len(column), 1, column)).entries()
-            for rows, column in zip(combinations, moments, strict=True)
+            (rows * arb_mat(rows.ncols(), 1, moments[parity::2])).entries()
+            for parity, rows in enumerate(_combinations(dim, max_degree, rule.bits))
         ]
         return [arb(sums[k % 2][k // 2]) for k in range(max_degree + 1)]
 
 
-@dataclass(frozen=True)
-class _Cosines:
-    """cos(m theta) at the nodes, for m of one parity: integers over 2^bits, and error bounds."""
+def _moments(
+    halves: list[np.ndarray], near: list[np.ndarray], far: arb_mat, max_degree: int
+) -> list[arb]:
+    r"""Sums over the nodes with cos(m theta), m <= max_degree, of what is even or odd as m is.
 
-    matrix: arb_mat
-    errors: tuple[arb, ...]
-
-
-def _moments(weights: list[arb], values: list[arb], cosines: _Cosines) -> list[arb]:
-    """Sums over the nodes of the values with each cos(m theta)."""
-    column = [weight * value for weight, value in zip(weights, values, strict=True)]
-    size = sum((abs(entry) for entry in column), arb(0))
-    sums = (cosines.matrix * arb_mat(len(column), 1, column)).entries()
-    unit = arb(2) ** -ctx.prec
-    return [
-        unit * entry + plus_minus(error * size)
-        for entry, error in zip(sums, cosines.errors, strict=True)
-    ]
+    With :math:`2 \cos a\theta \cos b\theta = \cos (b + a)\theta + \cos (b - a)\theta` all are
+    found from those with few cosines for small a times few others for large b.
+    """
+    width = len(near)
+    rows = [list(row * halves[a % 2]) for a, row in enumerate(near)]
+    products = arb_mat(rows) * far
+    moments: list[arb] = []
+    for m in range(max_degree + 1):
+        g, a = divmod(m, width)
+        product = arb(products[a, g])
+        moments.append(2 * product - moments[g * width - a] if a and g else product)
+    return moments
 
 
 @functools.lru_cache(maxsize=8)
@@ -95,48 +93,38 @@ def _nodes(rule: Rule) -> Nodes:
         return rule.make(*rule.parameters, rule.bits)
 
 
+def _node_cosines(rule: Rule) -> np.ndarray:
+    return np.array([cosine for cosine, _, _ in rule.nodes], object)
+
+
 @functools.lru_cache(maxsize=64)
-def _values(kernel: Kernel, rule: Rule) -> tuple[list[arb], list[arb]]:
+def _values(kernel: Kernel, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
     """h(t) + h(-t) and h(t) - h(-t) at the nodes."""
     with ctx.workprec(rule.bits):
-        cosines = [cosine for cosine, _, _ in rule.nodes]
-        pairs = [(arb(kernel.on_balls(c)), arb(kernel.on_balls(-c))) for c in cosines]
-        even, odd = ([here + sign * there for here, there in pairs] for sign in (1, -1))
-        return even, odd
+        cosines = _node_cosines(rule)
+        here, there = (kernel.on_balls(t) + cosines * 0 for t in (cosines, -cosines))
+        return here + there, here - there
 
 
 @functools.lru_cache(maxsize=8)
-def _cosines(rule: Rule, max_degree: int) -> tuple[_Cosines, ...]:
-    """cos(m theta) = T_m(t) at the nodes, for even and odd m up to a degree, in fixed point.
+def _cosines(rule: Rule, max_degree: int) -> tuple[list[np.ndarray], arb_mat]:
+    """At the nodes, cos(a theta) for a below an even s, and cos(s g theta) up to the degree."""
+    width = 2 * math.ceil(math.sqrt(max_degree + 1) / 2)
+    with ctx.workprec(rule.bits):
+        near = _multiples(_node_cosines(rule), width)
+        far = _multiples(near[width], max_degree // width)
+        return near[:width], arb_mat([list(row) for row in far]).transpose()
 
-    There are no odd ones if that is zero.
 
-    Balls would grow by a bit a step. Here T_{m+1} = 2 t T_m - T_{m-1} rounds by less than one unit
-    u = 2^-bits; what is off by e at one step is off by |U_i| e <= (i + 1) e after i more, which
-    adds up to less than m^2 u. A node that is off by e moves T_m by at most m^2 e (Markov).
+def _multiples(cosine: np.ndarray, count: int) -> list[np.ndarray]:
+    """cos(m theta), m = 0..count, from cos(theta).
+
+    By halves, so that balls grow like m^2; in the recurrence they would grow by a bit a step.
     """
-    bits = rule.bits
-    with ctx.workprec(bits):
-        unit = arb(2) ** -bits
-        off = unit + max((cosine.rad() for cosine, _, _ in rule.nodes), key=float)
-        nodes = np.array([_fixed_point(cosine, bits) for cosine, _, _ in rule.nodes], object)
-        rows = [np.full(len(nodes), fmpz(2) ** bits, object), nodes]
-        for _ in range(max_degree - 1):
-            rows.append((nodes * rows[-1] >> (bits - 1)) - rows[-2])
-        return tuple(
-            _Cosines(
-                arb_mat(fmpz_mat([list(row) for row in rows[parity : max_degree + 1 : 2]])),
-                tuple(m * m * (off + unit) for m in range(parity, max_degree + 1, 2)),
-            )
-            for parity in range(min(max_degree, 1) + 1)
-        )
-
-
-def _fixed_point(ball: arb, bits: int) -> fmpz:
-    """The midpoint of a ball in [-1, 1], in units of 2^-bits, rounded."""
-    mantissa, exponent = ball.mid().man_exp()
-    shift = int(exponent) + bits
-    return min(mantissa << shift if shift >= 0 else mantissa >> -shift, fmpz(2) ** bits)
+    rows = [cosine * 0 + 1, cosine]
+    for m in range(2, count + 1):
+        rows.append(2 * rows[m // 2] * rows[m - m // 2] - rows[m % 2])
+    return rows[: count + 1]
 
 
 @functools.lru_cache(maxsize=8)

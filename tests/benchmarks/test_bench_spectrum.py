@@ -69,21 +69,22 @@ t, spectrum = sympy.Symbol("t"), kt.spectrum
 kernel = eval(sys.argv[1])
 start = time.process_time()
 if kernel is not None:
-    spectrum(kernel, 100, int(sys.argv[2]))
+    spectrum(kernel, int(sys.argv[2]), int(sys.argv[3]))
 print(time.process_time() - start)
 """
 
 
+@pytest.mark.parametrize("dim", [3, 100])
 @pytest.mark.parametrize("name", COLD_KERNELS)
-def test_cold_start(benchmark, name):
-    command = [sys.executable, "-c", COLD_START, COLD_KERNELS[name], str(DEGREES)]
+def test_cold_start(benchmark, name, dim):
+    command = [sys.executable, "-c", COLD_START, COLD_KERNELS[name], str(dim), str(DEGREES)]
     seconds = []
 
     def run():
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds.append(float(done.stdout))
 
-    benchmark.group = "cold start, dim 100"
+    benchmark.group = f"cold start, dim {dim}"
     benchmark.pedantic(run, rounds=2, iterations=1)
     benchmark.extra_info["seconds of the first call"] = min(seconds)
 

@@ -14,11 +14,12 @@ from kerneltheory.core import lower
 from kerneltheory.core.errors import LoweringError
 from kerneltheory.core.normal import BivariateNormalCDF, ConditionalNormalCDF, NormalCDF
 
-x = sympy.Symbol("x", real=True)
+x, y = sympy.symbols("x y", real=True)
 EXPRESSIONS = [
     *(getattr(sympy, name)(x) for name in sorted(lower.NUMERIC_FUNCTIONS)),
     x**-3,
     x ** sympy.Rational(5, 2),
+    x ** sympy.Rational(-3, 2),
     x ** sympy.Rational(-2, 3),
     sympy.pi * x + sympy.E,
 ]
@@ -113,6 +114,23 @@ def test_every_function_has_a_power_series(expression):
             derivative = sympy.diff(expression, x, order).subs(x, sympy.Rational(3, 7))
             truth = str(sympy.N(derivative / sympy.factorial(order), 30))
             assert abs(series[order] - arb(truth)) < 1e-25
+
+
+ON_ARRAYS = [*EXPRESSIONS, x**x, sympy.hyper((1, x), (2,), x), sympy.Max(x, 1) * NormalCDF(x)]
+
+
+@pytest.mark.parametrize("expression", ON_ARRAYS, ids=str)
+def test_arrays_of_balls_are_taken_entry_by_entry(expression):
+    """What does not depend on the entries is computed once, and what is shared of both, too."""
+    function = lower.to_balls((x, y), expression * sympy.sqrt(y))
+    pair = lower.to_balls((x, y), (expression * sympy.sqrt(y), sympy.sqrt(y) + x))
+    entries = [arb(3) / 7, arb(1) / 3, arb(6) / 7]
+    values, (first, second) = (f(np.array(entries, object), arb(2)) for f in (function, pair))
+    for entry, value, one, other in zip(entries, values, first, second, strict=True):
+        expected = function(entry, arb(2))
+        for found, truth in ((value, expected), (one, expected), (other, arb(2).sqrt() + entry)):
+            assert found.overlaps(truth)
+            assert found.rad() < arb(2) ** -40
 
 
 def test_rounding_to_float_is_to_nearest():

@@ -1,6 +1,8 @@
 """Kernels of networks: closed forms, the plain recursion at 50 digits, and finite networks."""
 
 import itertools
+import math
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ import numpy as np
 import problems
 import pytest
 import sympy
+from flint import arb, ctx, fmpq
 
 from kerneltheory.activations.catalogue import erf, relu
 from kerneltheory.core.errors import (
@@ -125,6 +128,20 @@ def test_taylor_coefficients_of_a_deep_network_by_mpmath():
     np.testing.assert_allclose(
         kernel.taylor_coefficients(10), [float(mp.re(c)) for c in expected], rtol=1e-14
     )
+
+
+@pytest.mark.parametrize("unit", [Fraction(5, 4), Fraction(1, 3), Fraction(64)])
+def test_taylor_balls_do_not_depend_on_the_unit_of_t(unit):
+    """1/n! and, of asin(4 t/5), (4/5)^n C(n - 1, (n - 1)/2) 2^(1 - n)/n at odd n."""
+    exponential = dot_product_kernel(sympy.exp(t)).taylor_balls(40, 200, unit)
+    arc = nngp(erf, 1, weight_variance=2).taylor_balls(40, 200, unit)
+    with ctx.workprec(300):
+        for n in range(40):
+            assert exponential[n].overlaps(1 / arb(n).fac())
+            odd = fmpq(4, 5) ** n * math.comb(n - 1, n // 2) / (2 ** (n - 1) * n) if n % 2 else 0
+            assert arc[n].overlaps(4 / arb.pi() * odd)
+            assert exponential[n].rad() < exponential[n] * arb(2) ** -150
+            assert arc[n].rad() <= abs(arc[n]) * arb(2) ** -150 or not n % 2
 
 
 def test_taylor_coefficients_of_known_series():

@@ -1,6 +1,7 @@
 """The routes to eigenvalues on the sphere against each other, and sums over all degrees."""
 
 import functools
+from collections.abc import Callable
 
 import mpmath as mp
 import numpy as np
@@ -43,18 +44,37 @@ def test_the_rule_in_the_angle_and_the_power_series_agree(kernel, dim, top):
 
 
 def test_cosines_at_the_nodes_are_enclosed():
-    """In fixed point, with errors that grow like the square of the degree."""
-    rule = rules.Rule(angle._nodes_of, (64,), 128)
-    halves = rules._cosines(rule, 61)
-    with ctx.workprec(512):
+    """With errors that grow like the square of the degree, times those of the nodes."""
+    bits = 128
+    rule = rules.Rule(angle._nodes_of, (64,), bits)
+    near, far = rules._cosines(rule, 61)
+    step, table = len(near), far.tolist()
+    rows = {a: list(row) for a, row in enumerate(near)}
+    rows |= {g * step: [entries[g] for entries in table] for g in range(far.ncols())}
+    assert 61 - step < max(rows) <= 61
+    with ctx.workprec(4 * bits):
         angles = [cosine.mid().acos() for cosine, _, _ in rule.nodes]
-        for m in (0, 1, 2, 3, 30, 61):
-            half = halves[m % 2]
-            error = half.errors[m // 2]
-            assert error < arb(2) ** -120 * (m * m + 1)
-            for i, theta in enumerate(angles):
-                value = half.matrix[m // 2, i] * arb(2) ** -128
-                assert abs(value - (m * theta).cos()) <= error
+        worst = max(float(cosine.rad()) for cosine, _, _ in rule.nodes) + 2.0**-bits
+        for m, row in rows.items():
+            for theta, value in zip(angles, row, strict=True):
+                assert value.contains((m * theta).cos().mid())
+                assert float(value.rad()) < 4 * worst * (m * m + 1)
+
+
+@pytest.mark.parametrize("top", [0, 1, 2, 9, 61])
+def test_moments_are_sums_over_the_nodes(top, rng):
+    """Those of few cosines give those of all, up to the highest degree and no further."""
+    rule = rules.Rule(angle._nodes_of, (24,), 128)
+    halves = [np.array(list(map(arb, row)), object) for row in rng.normal(size=(2, 12))]
+    with ctx.workprec(128):
+        moments = rules._moments(halves, *rules._cosines(rule, top), top)
+    assert len(moments) == top + 1
+    with ctx.workprec(256):
+        angles = [cosine.acos() for cosine, _, _ in rule.nodes]
+        for m, moment in enumerate(moments):
+            terms = (v * (m * a).cos() for v, a in zip(halves[m % 2], angles, strict=True))
+            assert moment.overlaps(sum(terms, arb(0)))
+            assert moment.rad() < arb(2) ** -100
 
 
 @pytest.mark.parametrize("dim", [3, 7, 50])
@@ -264,6 +284,37 @@ def test_bounds_are_bounds():
     pole = cover.cover(lambda z: 1 / (z - 3), 0.0, 1.0, 1.0, lambda x, y: x * x + y * y <= 1)
     assert 0.5 <= float(pole) < 2
     assert cover.cover(lambda z: 1 / z, 0.0, 1.0, 1.0, lambda x, y: x * x + y * y <= 1) is None
+
+
+@pytest.mark.parametrize("rho", [angle.ELLIPSES[0], angle.ELLIPSES[4]])
+def test_bounds_on_ellipses_hold_within_the_unit_disc_and_beyond(rho):
+    """2 (sin + (pi - x) cos)/pi on the ellipse; in the disc it is at most h(1) = 2."""
+    bound = float(angle.largest_value(nngp(relu, 1, weight_variance=2), rho))
+    major, minor = angle._axes(rho)
+    turn = np.linspace(0, 2 * np.pi, 400)
+    z = np.pi / 2 + major * np.cos(turn) + 1j * minor * np.sin(turn)
+    values = np.abs(2 * (np.sin(z) + (np.pi - z) * np.cos(z)) / np.pi)
+    assert max(values.max(), 2) <= bound < 8 * values.max()
+    # Beyond the poles, where |cos| is small again, the angle leads to another branch.
+    in_disc = (np.abs(np.cos(z)) <= 1) & (z.real >= 0) & (z.real <= np.pi)
+    assert in_disc.any() or rho == angle.ELLIPSES[0]
+    assert (values[in_disc] <= 2).all()
+
+
+def test_what_is_known_of_a_region_is_not_covered():
+    """1/(z^2 + 1/100) has its poles in the part that is known, and is below 25/6 beyond it."""
+
+    def function(z: acb) -> acb:
+        return 1 / (z * z + arb("0.01"))
+
+    def within(radius: float) -> Callable[[float, float], bool]:
+        return lambda x, y: x * x + y * y <= radius**2
+
+    assert cover.cover(function, 0.0, 1.0, 1.0, within(1)) is None
+    for bound, ratio, low, high in ((1000, 0.5, 1000, 1001), (1, 8.0, 25 / 6, 1000)):
+        known = within(0.5), arb(bound)
+        found = cover.cover(function, 0.0, 1.0, 1.0, within(1), ratio, known=known)
+        assert low <= float(found) < high
 
 
 def test_half_angles_resolve_roots_and_arcs():
