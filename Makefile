@@ -10,10 +10,11 @@ DEV := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help install reproduce test slow kin lint format notebooks bench clean
+.PHONY: help install reproduce figures test slow kin lint format notebooks bench clean
 
 help:
-	@echo "make reproduce   compare theory with simulation and draw the figure into paper_figures/"
+	@echo "make reproduce   compare theory with simulation and draw the headline figure"
+	@echo "make figures     compute and draw all of paper_figures/, and write its README"
 	@echo "make test        run the tests and the examples of the docstrings"
 	@echo "make slow        run the tests that are too slow for these"
 	@echo "make kin         run those of activations whose kin the others hold"
@@ -27,7 +28,10 @@ help:
 install: $(DEV)
 
 reproduce: $(RUNTIME)
-	$(BIN)/python -m kerneltheory reproduce --output paper_figures
+	$(BIN)/python -m kerneltheory reproduce headline --fresh
+
+figures: $(RUNTIME)
+	$(BIN)/python -m kerneltheory reproduce all --fresh
 
 test: $(DEV)
 	$(BIN)/python -m pytest --durations=30
@@ -79,7 +83,7 @@ $(CREATED):
 
 # The build backend is installed first, so that its version too comes from constraints.txt.
 $(RUNTIME): pyproject.toml constraints.txt $(CREATED)
-	$(PIP_INSTALL) hatchling editables
+	$(PIP_INSTALL) hatchling
 	$(PIP_INSTALL) --no-build-isolation --editable '.[data]'
 	@touch $@
 

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kerneltheory.core.derivation import Derivation
+    from kerneltheory.experiments.paper_figures import PaperFigure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,37 +35,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--processes", type=_count, default=None, help="how many work at once (default: all cores)"
     )
     reproduce = commands.add_parser(
-        "reproduce", help="simulate, compare with theory, print the table and draw the figure"
+        "reproduce",
+        help="make figures: simulate, compare with theory, print what they show, draw them",
     )
     reproduce.add_argument(
-        "--output", default="paper_figures", help="folder for headline.png and headline.pdf"
+        "names",
+        metavar="NAME",
+        nargs="*",
+        default=["headline"],
+        help="figures to make (default: headline), or 'all'; 'list' only prints their names",
     )
     reproduce.add_argument(
-        "--scale", type=_fraction, default=1.0, help="shrink all sizes, for a quick look (0 to 1]"
+        "--output",
+        type=Path,
+        help="folder for NAME.png, NAME.pdf and NAME.npz, the numbers "
+        "(default: paper_figures, or with --quick paper_figures/quick)",
+    )
+    reproduce.add_argument(
+        "--fresh", action="store_true", help="compute again the numbers that are kept in the folder"
+    )
+    reproduce.add_argument(
+        "--quick", action="store_true", help="small sizes, for a look that takes seconds"
     )
     options = parser.parse_args(arguments)
     try:
         if options.command == "verify":
             return _verify(options.digits, options.processes or os.cpu_count() or 1)
-        return _reproduce(options.output, options.scale)
+        folder = options.output or Path("paper_figures", *(["quick"] if options.quick else []))
+        return _reproduce(options.names, folder, options.quick, options.fresh)
     except KeyboardInterrupt:
-        print("interrupted; no figure was changed", file=sys.stderr)
+        print("interrupted; what was being written is as it was", file=sys.stderr)
         return 130
 
 
-def _reproduce(output: str, scale: float) -> int:
+def _reproduce(wanted: Sequence[str], folder: Path, quick: bool, fresh: bool) -> int:
     # Imported here so that `--help` and a wrong option answer at once.
-    from pathlib import Path
+    from kerneltheory.experiments.paper_figures import PaperFigure, names, readme, scripts
 
-    from kerneltheory.core.figures import save
-    from kerneltheory.experiments.headline import compute, table
-    from kerneltheory.experiments.headline_figure import draw
+    if "list" in wanted:
+        print(*(f"{name:<24}{PaperFigure(name).title}" for name in names()), sep="\n")
+        return 0
+    try:
+        figures = [PaperFigure(name) for name in (names() if "all" in wanted else wanted)]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    held = [_reproduce_one(figure, folder, quick, fresh) for figure in figures]
+    if "all" in wanted and not quick and folder.resolve() == scripts():
+        (folder / "README.md").write_text(readme(folder), encoding="utf-8")
+    return 0 if all(held) else 1
 
-    result = compute(scale=scale)
-    print(table(result))
-    for path in save(draw(result), Path(output) / "headline.png", Path(output) / "headline.pdf"):
-        print(f"wrote {path}")
-    return 0
+
+def _reproduce_one(figure: "PaperFigure", folder: Path, quick: bool, fresh: bool) -> bool:
+    """Make a figure, print what it shows, and return whether that holds."""
+    print(f"{figure.name}: {figure.title}")
+    made = figure.reproduce(folder, quick=quick, fresh=fresh)
+    took = f"computed in {made.seconds:.0f} s" if made.seconds else "kept; --fresh computes them"
+    print(*filter(None, [figure.table(made.arrays)]), *made.claims, sep="\n")
+    print(f"numbers {took}; wrote {folder / figure.name}.png and .pdf\n")
+    return all(claim.holds for claim in made.claims)
 
 
 def _verify(digits: int, processes: int) -> int:
@@ -109,11 +139,4 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"scale must lie in (0, 1], got {text}")
     return value

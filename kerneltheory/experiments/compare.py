@@ -42,6 +42,15 @@ class Deviation:
         """The root-mean-square deviation in standard errors."""
         return float(np.sqrt(np.mean(self.z**2)))
 
+    def beyond(self, standard_errors: Any = 3.0) -> np.ndarray:
+        """What of the relative deviations is beyond so many standard errors, (points,).
+
+        Args:
+            standard_errors: how many, one number or one for each point.
+        """
+        within = np.asarray(standard_errors) / np.maximum(np.abs(self.z), np.finfo(float).tiny)
+        return np.abs(self.relative) * np.maximum(0, 1 - within)
+
     def fraction_within(self, standard_errors: float = 3.0, relative: float = 0.01) -> float:
         """Fraction of the points within so many standard errors or the relative deviation."""
         close = (np.abs(self.z) <= standard_errors) | (np.abs(self.relative) <= relative)

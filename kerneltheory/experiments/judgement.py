@@ -38,6 +38,9 @@ class Judged(NamedTuple):
         return abs(self.deviation) < max(TOLERANCE, 3 * self.relative_standard_error)
 
 
+JUDGEMENTS = Judged._fields[1:]
+
+
 def judge(points: Iterable[Point], curve: LearningCurve) -> list[Judged]:
     """Compare points with the theory at them, in the same order."""
     predicted, validity = np.asarray(curve.test_error), curve.validity
@@ -68,18 +71,34 @@ def summary(judged: Sequence[Judged]) -> Mapping[str, float]:
     }
 
 
-def report(judged: Sequence[Judged]) -> None:
-    """Print the summary, and every point that is accepted and does not agree."""
-    print(dict(summary(judged)))
+def report(judged: Sequence[Judged]) -> str:
+    """The summary, and every point that is accepted and does not agree."""
+    lines = [", ".join(f"{name} {value:.4g}" for name, value in summary(judged).items())]
     for one in judged:
         if one.valid and not one.agrees:
-            print(one.point, f"off by {one.deviation:+.2%}, estimated {one.validity:.2%}")
+            own = ", ".join(map(str, one.point))
+            lines.append(f"{own}: off by {one.deviation:+.2%}, estimated {one.validity:.2%}")
+    return "\n".join([*lines, ""])
+
+
+def columns(judged: Sequence[Judged]) -> dict[str, np.ndarray]:
+    """All of them as arrays by name, from which `rows` makes them again."""
+    names = (*judged[0].point._fields, *JUDGEMENTS)
+    values = zip(*((*one.point, *one[1:]) for one in judged), strict=True)
+    return {name: np.array(value) for name, value in zip(names, values, strict=True)}
+
+
+def rows(arrays: Mapping[str, np.ndarray], kind: type) -> list[Judged]:
+    """What `columns` turned into arrays, with points of this kind."""
+    *values, deviation, error, validity = (column.tolist() for column in arrays.values())
+    points = (kind(*own) for own in zip(*values, strict=True))
+    return list(map(Judged, points, deviation, error, validity))
 
 
 def measure(
     path: Path, settings: Iterable[Any], simulated: Callable[..., list[Point]], kind: type
 ) -> list[Point]:
-    """The points of a table; what it lacks of the settings is simulated and added to it."""
+    """The points of settings; what a table lacks of them is simulated and added to it."""
     points = read(path, kind)
     wanted = list(map(tuple, settings))
     held = set(groups(points, len(wanted[0])))
@@ -87,7 +106,8 @@ def measure(
     for setting in tqdm(missing, desc=path.stem, disable=not missing):
         points += simulated(*setting)
         write(path, points)
-    return points
+    own = groups(points, len(wanted[0]))
+    return [point for setting in wanted for point in own[setting]]
 
 
 def read(path: Path, kind: type) -> list[Point]:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from scipy.linalg.lapack import dpotrf
 
-from kerneltheory.experiments.headline import TARGET, gaussian_kernel
+from kerneltheory.experiments.paper_figures import PaperFigure
 from kerneltheory.experiments.simulate import sphere_problem
 from kerneltheory.experiments.trial import AveragedTrial, DrawnTrial
 from kerneltheory.regression.nested import NestedRegression
 from kerneltheory.sphere.sampling import uniform_sphere
 
+HEADLINE = PaperFigure("headline").module
 DIM, SIZE, TESTS, RIDGE, ROUNDS = 20, 4096, 256, 1e-3, 5
 SIZES = np.round(np.linspace(SIZE / 150, SIZE, 150)).astype(int)
 REFITTED = np.round(np.linspace(SIZE / 50, SIZE, 50)).astype(int)
@@ -29,7 +30,7 @@ class Sample:
 
     def __init__(self, size):
         generator = np.random.default_rng([2026, size])
-        kernel, x = gaussian_kernel(), uniform_sphere(generator, size, DIM)
+        kernel, x = HEADLINE.GAUSSIAN, uniform_sphere(generator, size, DIM)
         cosines = np.clip(x @ x.T, -1, 1)
         np.fill_diagonal(cosines, 1.0)
         self.gram = kernel(cosines)
@@ -86,7 +87,7 @@ def sample():
 
 @pytest.fixture(scope="module")
 def trials():
-    problem = sphere_problem(gaussian_kernel(), TARGET, DIM, SIZES, RIDGE, 4, 2026)
+    problem = sphere_problem(HEADLINE.GAUSSIAN, HEADLINE.TARGET, DIM, SIZES, RIDGE, 4, 2026)
     return [
         kind(problem, np.random.default_rng([2026, index]))
         for index, kind in enumerate((DrawnTrial, AveragedTrial, AveragedTrial))

@@ -37,6 +37,12 @@ def test_deviations_are_counted_in_standard_errors():
     assert deviation.root_mean_square == pytest.approx(np.sqrt((4 + 6.25) / 3))
 
 
+def test_beyond_takes_standard_errors_off_relative_deviations():
+    deviation = Deviation(relative=np.array([0.4, 0.05, 0.0]), z=np.array([-4.0, 2.0, 0.0]))
+    assert_allclose(deviation.beyond(), [0.1, 0, 0], atol=1e-16)
+    assert_allclose(deviation.beyond(np.array([1, 1, 1])), [0.3, 0.025, 0], rtol=1e-14)
+
+
 def test_fraction_within_takes_either_measure():
     deviation = Deviation(relative=np.array([0.5, 0.005, -0.5]), z=np.array([-2.9, 9.0, 3.1]))
     assert deviation.fraction_within() == pytest.approx(2 / 3)
