@@ -10,17 +10,20 @@ DEV := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 NOTEBOOKS = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help install reproduce figures test slow kin lint format notebooks bench clean
+.PHONY: help install reproduce figures test slow check kin lint format notebooks wheel \
+	bench clean
 
 help:
 	@echo "make reproduce   compare theory with simulation and draw the headline figure"
 	@echo "make figures     compute and draw all of paper_figures/, and write its README"
 	@echo "make test        run the tests and the examples of the docstrings"
 	@echo "make slow        run the tests that are too slow for these"
+	@echo "make check       run both, in one go"
 	@echo "make kin         run those of activations whose kin the others hold"
 	@echo "make lint        style, types and the rules of import"
 	@echo "make format      rewrite the code in the one style"
 	@echo "make notebooks   execute the notebooks"
+	@echo "make wheel       install wheel and sdist in empty environments and try them there"
 	@echo "make bench       measure speed"
 	@echo "make install     only set up $(VENV), with everything"
 	@echo "make clean       remove $(VENV) and all caches"
@@ -38,6 +41,9 @@ test: $(DEV)
 
 slow: $(DEV)
 	$(BIN)/python -m pytest --durations=30 -m "slow and not kin" tests
+
+check: $(DEV)
+	$(BIN)/python -m pytest --durations=30 -m "not kin"
 
 kin: $(DEV)
 	$(BIN)/python -m pytest --durations=30 -m kin tests
@@ -58,6 +64,9 @@ ifeq ($(NOTEBOOKS),)
 else
 	$(BIN)/python -m pytest --override-ini addopts= -n 2 --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
 endif
+
+wheel: $(DEV)
+	.ci/wheel $(BIN)/python
 
 bench: $(DEV)
 	$(BIN)/python -m pytest --override-ini addopts= --override-ini "norecursedirs=.*" \

@@ -12,16 +12,17 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_code_blocks_run_in_sequence(tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
-    assert blocks
+def test_code_blocks_print_what_stands_below_them(tmp_path):
+    pattern = r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$"
+    ((code, printed),) = re.findall(pattern, README, flags=re.DOTALL | re.MULTILINE)
+    assert README.count("```python") == 1
     script = tmp_path / "readme.py"
-    script.write_text("\n".join(blocks), encoding="utf-8")
+    script.write_text(code, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    assert done.stdout == printed
 
 
 def test_relative_links_lead_to_files():
