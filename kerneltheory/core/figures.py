@@ -25,6 +25,9 @@ CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # How peaks are marked.
 PEAK: dict[str, Any] = {"marker": "v", "linestyle": "none", "markersize": 5, "gid": "peaks"}
 
+# Powers of ten on an axis are numbers as others are, if these are few: 0.1, 0.3, 1 and 3.
+PLAIN_DECADES = 2.5
+
 _LOOK: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -69,15 +72,23 @@ def axes_or_new(ax: "Axes | None") -> "Axes":
 
 
 def plain_log_ticks(axes: "Axes") -> None:
-    """Label what matplotlib labels between powers of ten as 20 and 0.3, not as 2 x 10^1."""
+    """Label what matplotlib labels between powers of ten as 20 and 0.3, not as 2 x 10^1.
+
+    The powers of ten too, where no more than PLAIN_DECADES of them are seen.
+    """
     from matplotlib.ticker import LogFormatterMathtext
 
     class Plain(LogFormatterMathtext):
         def __call__(self, x: float, pos: int | None = None) -> str:
-            return f"{x:g}" if super().__call__(x, pos) else ""
+            label = super().__call__(x, pos)
+            assert self.axis is not None
+            low, high = self.axis.get_view_interval()
+            power = f"{x:e}".startswith("1.000000")
+            return label if not label or (power and high > 10**PLAIN_DECADES * low) else f"{x:g}"
 
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
+            axis.set_major_formatter(Plain())
             axis.set_minor_formatter(Plain(labelOnlyBase=False))
 
 
