@@ -13,7 +13,7 @@ errors; the squares are shifted by 4 parts in 100.
 import numpy as np
 
 import kerneltheory as kt
-from kerneltheory.core.figures import CYCLE, panel_title, plain_log_ticks
+from kerneltheory.core.figures import CYCLE, dots, panel_title, plain_log_ticks
 from kerneltheory.experiments.paper_figures import Claim
 
 KERNELS = {
@@ -120,15 +120,13 @@ def draw(arrays):
     for color, name in zip(CYCLE, KERNELS, strict=False):
         _draw(middle, arrays, name, color, name)
     _draw(right, arrays, "no bias", CYCLE[0], "degree 3 in the target", POWER[3])
-    right.errorbar(
+    dots(
+        right,
         arrays["points"] * 1.04,
         arrays["no bias, noise instead: simulated"],
-        yerr=arrays["no bias, noise instead: standard errors"],
+        arrays["no bias, noise instead: standard errors"],
         color=CYCLE[3],
         fmt="s",
-        markersize=3,
-        elinewidth=0.8,
-        markeredgewidth=0,
         label="as much noise instead",
     )
     middle.axhline(POWER[3], color="0.4", linestyle=":", linewidth=1)
@@ -163,15 +161,12 @@ def _draw_eigenvalues(axes, arrays):
 
 def _draw(axes, arrays, name, color, label, less=0.0):
     axes.plot(arrays["n"], arrays[f"{name}: theory"] - less, color=color, label=label)
-    axes.errorbar(
+    dots(
+        axes,
         arrays["points"],
         arrays[f"{name}: simulated"] - less,
-        yerr=arrays[f"{name}: standard errors"],
+        arrays[f"{name}: standard errors"],
         color=color,
-        fmt="o",
-        markersize=3,
-        elinewidth=0.8,
-        markeredgewidth=0,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import sympy
 
 import kerneltheory as kt
-from kerneltheory.core.figures import COLORS, CYCLE, panel_title, plain_log_ticks
+from kerneltheory.core.figures import COLORS, CYCLE, dots, panel_title, plain_log_ticks
 from kerneltheory.experiments.paper_figures import Claim
 
 ORDERS = (1, 2)
@@ -142,15 +142,12 @@ def draw(arrays):
                 linewidth=1,
                 label=f"$d = {dim}$",
             )
-            axes.errorbar(
+            dots(
+                axes,
                 arrays[f"{own}simulated alpha"],
                 arrays[f"{own}simulated"],
-                yerr=arrays[f"{own}standard errors"],
+                arrays[f"{own}standard errors"],
                 color=color,
-                fmt="o",
-                markersize=3,
-                elinewidth=0.8,
-                markeredgewidth=0,
             )
         axes.set(xscale="log", yscale="log", xlabel=rf"$\alpha = n/N(d, {order})$")
         plain_log_ticks(axes)
@@ -169,16 +166,7 @@ def _draw_rate(axes, arrays):
         label = f"order {order}, lower degrees counted"
         axes.plot(dims[1:], counted[1:], "--", color=color, linewidth=1, label=label)
         points = np.array([_deviation(arrays, order, dim) for dim in DIMS[order]])
-        axes.errorbar(
-            DIMS[order],
-            points[:, 0],
-            yerr=points[:, 1],
-            color=color,
-            fmt="o",
-            markersize=3.5,
-            elinewidth=0.8,
-            markeredgewidth=0,
-        )
+        dots(axes, DIMS[order], points[:, 0], points[:, 1], color=color, markersize=3.5)
     axes.plot(dims, 1.5 / dims, ":", color="0.4", linewidth=1, label="$1/d$")
     axes.set(xscale="log", yscale="log", xlabel="dimension $d$", ylim=(3e-9, 2))
     axes.set_ylabel(rf"relative deviation at $\alpha = {float(arrays['alpha'])}$")

@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 
 import kerneltheory as kt
-from kerneltheory.core.figures import COLORS, CYCLE, panel_title, plain_log_ticks
+from kerneltheory.core.figures import COLORS, CYCLE, dots, panel_title, plain_log_ticks
 from kerneltheory.experiments.paper_figures import Claim
 
 FIELDS = ("test_error", "bias", "variance")
@@ -166,15 +166,12 @@ def draw(arrays):
 
 def _draw(axes, arrays, own, row, color, label):
     axes.plot(arrays[f"{own}: n"], arrays[f"{own}: theory"][row], color=color, label=label)
-    axes.errorbar(
+    dots(
+        axes,
         arrays[f"{own}: simulated n"],
         arrays[f"{own}: simulated"][row],
-        yerr=arrays[f"{own}: standard errors"][row],
+        arrays[f"{own}: standard errors"][row],
         color=color,
-        fmt="o",
-        markersize=3,
-        elinewidth=0.8,
-        markeredgewidth=0,
     )
 
 

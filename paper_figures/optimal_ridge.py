@@ -14,7 +14,7 @@ import numpy as np
 import sympy
 
 import kerneltheory as kt
-from kerneltheory.core.figures import CYCLE, panel_title, plain_log_ticks
+from kerneltheory.core.figures import CYCLE, dots, panel_title, plain_log_ticks
 from kerneltheory.experiments.paper_figures import Claim
 
 T = sympy.Symbol("t", real=True)
@@ -206,16 +206,7 @@ def draw(arrays):
 
 
 def _dots(axes, x, arrays, own, color):
-    axes.errorbar(
-        x,
-        arrays[f"{own}simulated"],
-        yerr=arrays[f"{own}standard errors"],
-        color=color,
-        fmt="o",
-        markersize=3,
-        elinewidth=0.8,
-        markeredgewidth=0,
-    )
+    dots(axes, x, arrays[f"{own}simulated"], arrays[f"{own}standard errors"], color=color)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 import kerneltheory as kt
-from kerneltheory.core.figures import CYCLE, panel_title
+from kerneltheory.core.figures import CYCLE, dots, panel_title
 from kerneltheory.experiments.paper_figures import Claim
 
 A, B, NOISE, FIXED = 2.0, 3.0, 0.3, 1.0
@@ -241,16 +241,7 @@ def _draw_ratios(axes, arrays):
 
 
 def _dots(axes, x, arrays, own, color):
-    axes.errorbar(
-        x,
-        arrays[f"{own}simulated"],
-        yerr=arrays[f"{own}standard errors"],
-        color=color,
-        fmt="o",
-        markersize=3,
-        elinewidth=0.8,
-        markeredgewidth=0,
-    )
+    dots(axes, x, arrays[f"{own}simulated"], arrays[f"{own}standard errors"], color=color)
 
 
 if __name__ == "__main__":

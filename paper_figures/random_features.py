@@ -11,7 +11,7 @@ infinitely many features, which are the kernel, are best (dotted).
 import numpy as np
 
 import kerneltheory as kt
-from kerneltheory.core.figures import CYCLE, panel_title, plain_log_ticks
+from kerneltheory.core.figures import CYCLE, dots, panel_title, plain_log_ticks
 from kerneltheory.experiments.paper_figures import Claim
 
 DIM, MAX_DEGREE = 10, 30
@@ -169,16 +169,7 @@ def draw(arrays):
 
 def _draw(axes, p, points, arrays, own, color, label):
     axes.plot(p, arrays[f"{own}: theory"], color=color, label=label)
-    axes.errorbar(
-        points,
-        arrays[f"{own}: simulated"],
-        yerr=arrays[f"{own}: standard errors"],
-        color=color,
-        fmt="o",
-        markersize=3,
-        elinewidth=0.8,
-        markeredgewidth=0,
-    )
+    dots(axes, points, arrays[f"{own}: simulated"], arrays[f"{own}: standard errors"], color=color)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What an installed kerneltheory must be able to do; `make wheel` runs it outside the source tree.
 
-    python smoke.py SOURCE    where SOURCE is the source tree that must not be what is imported
+python smoke.py SOURCE    where SOURCE is the source tree that must not be what is imported
 """
 
 import subprocess

@@ -92,6 +92,12 @@ def plain_log_ticks(axes: "Axes") -> None:
             axis.set_minor_formatter(Plain(labelOnlyBase=False))
 
 
+def dots(axes: "Axes", x: Any, y: Any, errors: Any, **style: Any) -> None:
+    """Draw what was simulated as dots, with bars of one standard error."""
+    look_of_dots = {"fmt": "o", "markersize": 3, "elinewidth": 0.8, "markeredgewidth": 0}
+    axes.errorbar(x, y, yerr=errors, **(look_of_dots | style))
+
+
 def panel_title(axes: "Axes", letter: str, text: str) -> None:
     """Write the letter of a panel, bold, and its title above its upper left corner."""
     axes.set_title(rf"$\bf{{{letter}}}$  {text}" if letter else text, loc="left")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerneltheory.core.figures import COLORS, CYCLE, axes_or_new, plain_log_ticks
+from kerneltheory.core.figures import COLORS, CYCLE, axes_or_new, dots, plain_log_ticks
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.display import is_varied, words
 from kerneltheory.learning.plots import LABELS
@@ -117,16 +117,7 @@ def draw_curves(
         at, expected = (_flat(theory, getattr(theory, name))[its] for name in (axis, field))
         label = ", ".join([words(field), *_told(axis, simulated, own)])
         axes.plot(at, expected, color=color, linestyle=style, label=label)
-        axes.errorbar(
-            x,
-            y,
-            yerr=error,
-            color=color,
-            fmt=marker,
-            markersize=2.5,
-            elinewidth=0.8,
-            markeredgewidth=0,
-        )
+        dots(axes, x, y, error, color=color, fmt=marker, markersize=2.5)
     scale = "log" if (known[axis] > 0).all() else "linear"
     axes.set(xscale=scale, yscale="log", xlabel=LABELS[axis], ylabel="error")
     plain_log_ticks(axes)
