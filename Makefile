@@ -19,7 +19,7 @@ help:
 	@echo "make test        run the tests and the examples of the docstrings"
 	@echo "make slow        run the tests that are too slow for these"
 	@echo "make check       run both, in one go"
-	@echo "make kin         run those of activations whose kin the others hold"
+	@echo "make kin         run those whose kin the others hold"
 	@echo "make lint        style, types and the rules of import"
 	@echo "make format      rewrite the code in the one style"
 	@echo "make notebooks   execute the notebooks"
@@ -62,6 +62,7 @@ notebooks: $(DEV)
 ifeq ($(NOTEBOOKS),)
 	@echo "there are no notebooks"
 else
+	OPENBLAS_NUM_THREADS=1 \
 	$(BIN)/python -m pytest --override-ini addopts= -n 2 --nbmake --nbmake-timeout=120 $(NOTEBOOKS)
 endif
 

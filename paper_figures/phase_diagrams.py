@@ -50,7 +50,7 @@ def compute(
         fine = kt.phase_diagram(phi, np.linspace(0.4, largest[0], 181), [SECTION])
         for field in ("chi_1", "c_star", "xi_c"):
             arrays[f"{name}: line, {field}"] = np.where(
-                fine.diverges, np.nan, getattr(fine, field)
+                fine.diverges, np.inf, getattr(fine, field)
             )[:, 0]
         arrays[f"{name}: line, w"] = fine.weight_variances
         below = 1.98 if name == "relu" else largest[0]

@@ -45,6 +45,11 @@ KIN = (
     "swish",
     "softplus",
     "arctan",
+    "selu",
+    "mish",
+    "sigmoid",
+    "relu + erf",
+    "sine(2, 1/2)",
 )
 
 

@@ -14,6 +14,16 @@ NAMES = names()
 # Root mean square over pixels, of 255. The same versions draw the same bits; lines whose points are
 # not simplified first differ by 0.4; one line less, of the thinnest, by 2.6 and other text by 10.
 TOLERANCE = 1
+# Those whose quick version is mostly compilation of what other tests hold too.
+LONG_COMPILED = {
+    "deep_digits",
+    "finite_dimension",
+    "multiple_descent",
+    "power_laws",
+    "random_features",
+    "real_data",
+}
+_MARKS = {False: pytest.mark.slow, True: pytest.mark.kin}
 
 
 @cache
@@ -65,8 +75,9 @@ def test_the_kept_numbers_give_the_kept_image(name, tmp_path):
     assert pdf.read(5) == b"%PDF-"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=_MARKS[name in LONG_COMPILED]) for name in NAMES]
+)
 def test_the_quick_version_says_the_same(name):
     figure = PaperFigure(name)
     arrays = figure.module.compute(**figure.parameters(quick=True))
