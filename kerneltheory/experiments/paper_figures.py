@@ -186,8 +186,9 @@ def scripts() -> Path:
 
 
 def names() -> list[str]:
-    """The names of all figures."""
-    return sorted(path.stem for path in scripts().glob("*.py"))
+    """The names of all figures, that of the first page first."""
+    found = (path.stem for path in scripts().glob("*.py"))
+    return sorted(found, key=lambda name: (name != "headline", name))
 
 
 @cache
