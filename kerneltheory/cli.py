@@ -4,7 +4,7 @@ import argparse
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kerneltheory.core.derivation import Derivation
-    from kerneltheory.experiments.paper_figures import PaperFigure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Derivations that a process takes at a time: those of one activation share most of their work.
-NEIGHBOURS = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "verify", help="verify every derivation that the package states, and print its status"
     )
     verify.add_argument("--digits", type=_count, default=30, help="digits of each certificate")
-    verify.add_argument(
-        "--processes", type=_count, default=None, help="how many work at once (default: all cores)"
-    )
     reproduce = commands.add_parser(
         "reproduce",
         help="make figures: simulate, compare with theory, print what they show, draw them",
@@ -57,18 +51,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reproduce.add_argument(
         "--quick", action="store_true", help="small sizes, for a look that takes seconds"
     )
+    for command in (verify, reproduce):
+        command.add_argument(
+            "--processes", type=_count, help="how many work at once (default: all cores)"
+        )
     options = parser.parse_args(arguments)
+    processes = options.processes or os.cpu_count() or 1
     try:
         if options.command == "verify":
-            return _verify(options.digits, options.processes or os.cpu_count() or 1)
+            return _verify(options.digits, processes)
         folder = options.output or Path("paper_figures", *(["quick"] if options.quick else []))
-        return _reproduce(options.names, folder, options.quick, options.fresh)
+        how = {"quick": options.quick, "fresh": options.fresh}
+        return _reproduce(options.names, folder, processes, how)
     except KeyboardInterrupt:
         print("interrupted; what was being written is as it was", file=sys.stderr)
         return 130
 
 
-def _reproduce(wanted: Sequence[str], folder: Path, quick: bool, fresh: bool) -> int:
+def _reproduce(wanted: Sequence[str], folder: Path, processes: int, how: Mapping[str, bool]) -> int:
     # Imported here so that `--help` and a wrong option answer at once.
     from kerneltheory.experiments.paper_figures import PaperFigure, names, readme, scripts
 
@@ -76,24 +76,32 @@ def _reproduce(wanted: Sequence[str], folder: Path, quick: bool, fresh: bool) ->
         print(*(f"{name:<24}{PaperFigure(name).title}" for name in names()), sep="\n")
         return 0
     try:
-        figures = [PaperFigure(name) for name in (names() if "all" in wanted else wanted)]
+        figures = [PaperFigure(name).name for name in (names() if "all" in wanted else wanted)]
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    held = [_reproduce_one(figure, folder, quick, fresh) for figure in figures]
-    if "all" in wanted and not quick and folder.resolve() == scripts():
+    processes, holds = min(processes, len(figures)), True
+    if processes > 1:  # they share the cores: threads of BLAS beside them would only wait
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    make = functools.partial(_reproduced, folder, how)
+    for held, text in _in_processes(make, figures, processes):
+        print(text, flush=True)
+        holds &= held
+    if "all" in wanted and not how["quick"] and folder.resolve() == scripts():
         (folder / "README.md").write_text(readme(folder), encoding="utf-8")
-    return 0 if all(held) else 1
+    return 0 if holds else 1
 
 
-def _reproduce_one(figure: "PaperFigure", folder: Path, quick: bool, fresh: bool) -> bool:
-    """Make a figure, print what it shows, and return whether that holds."""
-    print(f"{figure.name}: {figure.title}")
-    made = figure.reproduce(folder, quick=quick, fresh=fresh)
+def _reproduced(folder: Path, how: Mapping[str, bool], name: str) -> tuple[bool, str]:
+    """Make a figure: whether what it shows holds, and the text that says so."""
+    from kerneltheory.experiments.paper_figures import PaperFigure
+
+    figure = PaperFigure(name)
+    made = figure.reproduce(folder, **how)
     took = f"computed in {made.seconds:.0f} s" if made.seconds else "kept; --fresh computes them"
-    print(*filter(None, [figure.table(made.arrays)]), *made.claims, sep="\n")
-    print(f"numbers {took}; wrote {folder / figure.name}.png and .pdf\n")
-    return all(claim.holds for claim in made.claims)
+    lines = [f"{name}: {figure.title}", *filter(None, [figure.table(made.arrays)])]
+    lines += [*map(str, made.claims), f"numbers {took}; wrote {folder / name}.png and .pdf", ""]
+    return all(claim.holds for claim in made.claims), "\n".join(lines)
 
 
 def _verify(digits: int, processes: int) -> int:
@@ -102,7 +110,9 @@ def _verify(digits: int, processes: int) -> int:
     from kerneltheory.registry import stated_derivations
 
     makers, failed = list(stated_derivations()), 0
-    results = _in_processes(functools.partial(_verified, digits), makers, processes)
+    verified = functools.partial(_verified, digits)
+    # Neighbours, of one activation mostly, share what they compute, and so a process.
+    results = _in_processes(verified, makers, processes, neighbours=4)
     for holds, line in tqdm(results, desc="verify", total=len(makers), delay=2, leave=False):
         failed += not holds
         tqdm.write(line)
@@ -124,15 +134,15 @@ def _verified(digits: int, make: Callable[[], "Derivation"]) -> tuple[bool, str]
 
 
 def _in_processes(
-    function: Callable[[Item], Result], items: list[Item], processes: int
+    function: Callable[[Item], Result], items: list[Item], processes: int, neighbours: int = 1
 ) -> Iterator[Result]:
-    """Map in the order of the items. Neighbours share what they compute, and so a process."""
+    """Map in the order of the items, so many neighbours in one process."""
     if processes == 1:
         yield from map(function, items)
         return
     # A fork would copy the threads of jax half-way through whatever they do.
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from pool.map(function, items, chunksize=NEIGHBOURS)
+        yield from pool.map(function, items, chunksize=neighbours)
 
 
 def _count(text: str) -> int:

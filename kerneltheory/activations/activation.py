@@ -7,6 +7,7 @@ from typing import Any
 import sympy
 
 from kerneltheory.activations.pieces import X, pieces
+from kerneltheory.core.display import latex, short_numbers
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,25 @@ class Activation:
         name: a short name.
         expression: phi(x).
         reference: where it is from.
+
+    Examples:
+        >>> Activation("square", X**2)
+        Activation(name='square', expression=x**2, reference='')
     """
 
     name: str
     expression: sympy.Expr
     reference: str = ""
+
+    def __post_init__(self) -> None:
+        # What help() and `?` show of a constant such as `kt.relu`.
+        origin = f"\n\nReference: {self.reference}." if self.reference else ""
+        object.__setattr__(
+            self,
+            "__doc__",
+            f"The activation {self}.{origin}\n\nIt is an `Activation`, the argument `phi` of "
+            f"`kt.dual`, `kt.nngp`, `kt.ntk`, `kt.phase` and others.",
+        )
 
     @functools.cached_property
     def parity(self) -> int:
@@ -33,6 +48,9 @@ class Activation:
 
     def polynomial_part(self, sign: int) -> int | None:
         """Degree of phi(x) + sign phi(-x), -1 if that is zero; None if it is no polynomial.
+
+        Args:
+            sign: 1 or -1.
 
         Examples:
             >>> Activation("relu", sympy.Max(X, 0)).polynomial_part(-1)  # x
@@ -62,10 +80,10 @@ class Activation:
         )
 
     def __str__(self) -> str:
-        return f"{self.name}: x -> {self.expression}"
+        return f"{self.name}: x -> {short_numbers(self.expression)}"
 
     def _repr_latex_(self) -> str:
-        return f"$\\displaystyle \\phi(x) = {sympy.latex(self.expression)}$"
+        return f"$\\displaystyle \\phi(x) = {latex(short_numbers(self.expression))}$"
 
 
 def activation(expression: Any, name: str | None = None) -> Activation:
@@ -85,6 +103,8 @@ def activation(expression: Any, name: str | None = None) -> Activation:
         >>> print(activation(u**2, name="square"))
         square: x -> x**2
     """
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a short text or None, got {name!r}")
     if isinstance(expression, Activation):
         return expression
     if not isinstance(expression, sympy.Expr):

@@ -227,9 +227,14 @@ class HermiteSeries:
     def diff(self, argument: sympy.Symbol, order: int = 1) -> "HermiteSeries":
         """The exact derivative with respect to k12 or rho.
 
+        Args:
+            argument: the symbol k12 or rho, the last of `args`.
+            order: of the derivative, at least 1.
+
         Raises:
-            ValueError: with respect to another argument.
+            TypeError, ValueError: it is another argument, or the order is no such integer.
         """
+        order = check.integer("order", order, minimum=1)
         if argument != self.args[-1]:
             raise ValueError(f"argument must be {self.args[-1]}, got {argument}")
         return HermiteSeries(self.phi, self.derivative + order, self.unit, self.reference)
@@ -239,6 +244,10 @@ class HermiteSeries:
 
         At \|c\| = 1 it is a one-dimensional integral, elsewhere the series. Where that converges
         slowly (kinks, \|c\| near 1) the ball's radius is what 1024 terms leave.
+
+        Args:
+            values: of the arguments, in their order: rationals, floats or balls.
+            digits: that are aimed at, at least 1.
 
         Raises:
             ValueError: if the values are outside the domain.
@@ -301,6 +310,9 @@ class HermiteSeries:
 
         with phi the function whose products are averaged. It does not count rounding, but where R
         is below the rounding of :math:`E[\phi^2]`, and is an estimate by quadrature, not a ball.
+
+        Args:
+            values: of the arguments, in their order, as in a call.
 
         Examples:
             >>> from kerneltheory.activations.catalogue import softsign, tanh

@@ -1,10 +1,41 @@
 """Checks of arguments: each names the argument, what was given and what is accepted."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+
+# Longer texts of what was given are left out of messages.
+LONGEST = 120
+
+
+def shown(value: Any) -> str:
+    """What was given: its text where that is short, else its type."""
+    text = repr(value)
+    return text if len(text) <= LONGEST and "\n" not in text else type(value).__name__
+
+
+def instance(name: str, value: Any, kind: type) -> None:
+    """Refuse what is not a record of this kind."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(f"{name} must be {article} {kind.__name__}, got {shown(value)}")
+
+
+def one_of(name: str, value: Any, options: Iterable[str]) -> str:
+    """Return `value` if it is one of some names."""
+    names = list(options)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {shown(value)}")
+    return value
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return `value` as a bool; a text would be true whatever it says."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
 
 
 def integer(name: str, value: Any, *, minimum: int) -> int:
@@ -88,8 +119,11 @@ def values(name: str, function: Callable[[Any], Any], points: np.ndarray) -> np.
 
 
 def broadcastable(**values: Any) -> None:
-    """Refuse named arrays whose shapes do not broadcast, traced or not."""
+    """Refuse named arrays that are empty or whose shapes do not broadcast, traced or not."""
     shapes = [np.shape(value) for value in values.values()]
+    for name, shape in zip(values, shapes, strict=True):
+        if 0 in shape:
+            raise ValueError(f"{name} must hold at least one number, got shape {shape}")
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:

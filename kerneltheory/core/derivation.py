@@ -7,6 +7,7 @@ from typing import Any
 import sympy
 from sympy.core.function import AppliedUndef
 
+from kerneltheory.core import check
 from kerneltheory.core.display import html_table, latex, text
 from kerneltheory.core.errors import DerivationError
 from kerneltheory.core.prove import counterexample, is_zero
@@ -99,11 +100,13 @@ class Derivation:
         """Check every step.
 
         Args:
-            digits: how many digits a certificate must give.
+            digits: how many digits a certificate must give, at least 1.
 
         Raises:
+            TypeError, ValueError: if digits is no such integer.
             DerivationError: naming the first step that is false and what refutes it.
         """
+        digits = check.integer("digits", digits, minimum=1)
         statuses = []
         for number, step in enumerate(self.steps, start=1):
             try:

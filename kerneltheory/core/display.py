@@ -115,10 +115,29 @@ def text(expression: Any) -> str:
 
 def short_number(number: Any) -> str:
     """A rational that came from a float prints as that float, which stands for it exactly."""
-    if not isinstance(number, sympy.Rational):
-        return str(number)
-    from_float = number.q > 1024 and sympy.Rational(float(number)) == number
-    return repr(float(number)) if from_float else str(number)
+    return repr(float(number)) if _from_float(number) else str(number)
+
+
+def _from_float(number: Any) -> bool:
+    if not isinstance(number, sympy.Rational) or number.q <= 1024:
+        return False
+    return sympy.Rational(float(number)) == number
+
+
+def short_numbers(expression: Any) -> Any:
+    """An expression to be shown, in which every rational that came from a float is that float.
+
+    Examples:
+        >>> u = sympy.Symbol("u")
+        >>> print(text(short_numbers(1 - sympy.Rational(0.1) * sympy.sin(u))))
+        -0.1*sin(u) + 1
+    """
+    return expression.replace(_from_float, _as_printed)
+
+
+def _as_printed(number: sympy.Rational) -> sympy.Expr:
+    shown = sympy.Symbol(repr(abs(float(number))), positive=True)
+    return -shown if number < 0 else shown  # pyright: ignore
 
 
 def shown_number(number: float, logarithm: float, digits: int = 6) -> str:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kerneltheory.core import check
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -64,8 +66,10 @@ def look() -> Iterator[None]:
 def axes_or_new(ax: "Axes | None") -> "Axes":
     """The axes to draw in: those given, or those of a new figure in the package's look."""
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
     if ax is not None:
+        check.instance("ax", ax, Axes)
         return ax
     with look():
         return plt.subplots()[1]

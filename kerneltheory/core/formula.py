@@ -1,7 +1,7 @@
 """A Formula: an exact right-hand side with its ordered arguments, domain and reference."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +83,10 @@ class Formula:
 
         The ball is narrower than it prints: `.str(30)` shows 30 digits.
 
+        Args:
+            values: of the arguments, in their order.
+            digits: at least 1.
+
         Raises:
             ValueError: if the values are outside the domain.
             PrecisionError: if cancellation takes more than 600 digits, as at huge variances.
@@ -156,13 +160,33 @@ class Formula:
         )
 
     def diff(self, argument: sympy.Symbol, order: int = 1) -> "Formula":
-        """The exact derivative with respect to one argument."""
+        """The exact derivative with respect to one argument.
+
+        Args:
+            argument: one of `args`.
+            order: of the derivative, at least 1.
+
+        Raises:
+            TypeError, ValueError: if it is none of the arguments, or the order is no such integer.
+        """
+        order = check.integer("order", order, minimum=1)
+        self._check_known("argument", [argument])
         name = f"d^{order}/d{argument}^{order} of {self.name}"
         derivative = sympy.diff(self.rhs, argument, order)
         return Formula(name, self.args, derivative, self.domain, self.reference)
 
     def substitute(self, values: dict[sympy.Symbol, Any]) -> "Formula":
-        """The formula with some arguments replaced by exact values."""
+        """The formula with some arguments replaced by exact values.
+
+        Args:
+            values: the values, by argument.
+
+        Raises:
+            TypeError, ValueError: if it is no mapping, or one of its keys is no argument.
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values must be a mapping {{argument: value}}, got {values!r}")
+        self._check_known("values", values)
         kept = tuple(argument for argument in self.args if argument not in values)
         rhs: Any = self.rhs
         domain: Any = self.domain
@@ -174,17 +198,30 @@ class Formula:
         return latex(self.rhs)
 
     def __str__(self) -> str:
-        arguments = ", ".join(map(str, self.args))
-        return f"{self.name}({arguments}) = {self.rhs}"
+        return f"{self.name}{_listed(map(str, self.args))} = {self.rhs}"
 
     def _repr_latex_(self) -> str:
-        arguments = ", ".join(map(latex, self.args))
-        return rf"$\displaystyle \text{{{self.name}}}({arguments}) = {self.latex}$"
+        arguments = _listed(map(latex, self.args))
+        return rf"$\displaystyle \text{{{self.name}}}{arguments} = {self.latex}$"
+
+    def _check_known(self, name: str, given: Iterable[Any]) -> None:
+        unknown = [argument for argument in given if argument not in self.args]
+        if unknown:
+            raise ValueError(
+                f"{name} must be of the arguments {', '.join(map(str, self.args))} of {self.name}, "
+                f"as sympy symbols, got {', '.join(map(repr, unknown))}"
+            )
 
     def _check_count(self, values: tuple[Any, ...]) -> None:
         if len(values) != len(self.args):
             names = ", ".join(map(str, self.args))
             raise TypeError(f"{self.name} takes {len(self.args)} values ({names}), got {values!r}")
+
+
+def _listed(arguments: Iterable[str]) -> str:
+    """The arguments in brackets; nothing of a number, which has none."""
+    listed = ", ".join(arguments)
+    return f"({listed})" if listed else ""
 
 
 def _lost_digits(ball: arb, digits: int) -> int:

@@ -54,7 +54,10 @@ def exact(name: str, value: Any) -> Any:
     if isinstance(value, sympy.Float):
         return sympy.Rational(value)
     if isinstance(value, sympy.Expr) and value.is_number and value.is_real:
-        raise TypeError(f"{name} must be an exact rational or a float, got {value}")
+        raise TypeError(
+            f"{name} must be an int, a float, a Fraction or a rational of sympy, got {value}; "
+            f"float({value}) is the nearest float"
+        )
     try:
         if isinstance(value, str | bool):
             raise TypeError

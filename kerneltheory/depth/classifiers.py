@@ -65,6 +65,14 @@ class ClassifierLimit:
             where phi jumps: the kernel then grows more slowly than every power.
         sphere_dimension: the s of the sphere S^s for which alpha = s, which makes the classifier
             Bayes optimal there (arXiv:2204.14126); None if alpha is no positive integer.
+
+    Reference: arXiv:2204.14126.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import hermite
+        >>> limit = classifier_limit(hermite(3))
+        >>> limit.name, limit.mean, limit.slope_at_one
+        ('nearest neighbour', 0, 3)
     """
 
     dual: UnitDual

@@ -34,6 +34,14 @@ class CriticalLine(ArrayRecord):
         bias_variances: b, shape (points,); where it is negative no network has this q*.
         activation: phi.
         enclosures: balls of w and b at every point as integers, where digits were asked for.
+
+    Reference: arXiv:1611.01232.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import erf
+        >>> line = critical_line(erf, [1.0, 2.0])  # E[phi'^2] = 4/(pi sqrt(1 + 4 q))
+        >>> bool(np.allclose(line.weight_variances, np.pi * np.sqrt([5, 9]) / 4, rtol=1e-13))
+        True
     """
 
     variances: np.ndarray

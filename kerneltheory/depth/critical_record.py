@@ -64,6 +64,15 @@ class CriticalPoint:
       an input of exactly :math:`K^*`; what approaches the point has a fifth of it.
     - `tangent_limit`: the limit of the tangent kernel :math:`\Theta` on the diagonal, where it has
       a finite one; without it :math:`\Theta` grows with the depth.
+
+    Reference: arXiv:2106.10165, chapter 5.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> from kerneltheory.depth.critical_point import critical_point
+        >>> point = critical_point(relu)
+        >>> point.universality, point.weight_variance, point.exact("vertex_slope")
+        ('scale-invariant', 2.0, 5)
     """
 
     activation: Activation
@@ -81,12 +90,26 @@ class CriticalPoint:
             return None if ball is None else lower.to_float(ball)
 
     def exact(self, name: str) -> Any:
-        """A quantity as a sympy number; None where it is only enclosed or has no value."""
+        """A quantity as a sympy number; None where it is only enclosed or has no value.
+
+        Args:
+            name: of the quantity, as "weight_variance".
+
+        Raises:
+            ValueError: there is none of that name.
+        """
         value = dict(self.values).get(_known(name))
         return None if isinstance(value, tuple) else value
 
     def certified(self, name: str) -> arb | None:
-        """A ball that contains a quantity; None where it has no value."""
+        """A ball that contains a quantity; None where it has no value.
+
+        Args:
+            name: of the quantity, as "weight_variance".
+
+        Raises:
+            ValueError: there is none of that name.
+        """
         value = dict(self.values).get(_known(name))
         if isinstance(value, tuple):
             return lower.ball_from_integers(value)

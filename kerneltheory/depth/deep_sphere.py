@@ -222,7 +222,7 @@ def depth_profile(
         raise ValueError(f"depths must be a list of ascending integers, got {depths!r}")
     max_degree = check.integer("max_degree", max_degree, minimum=1)
     make = functools.partial(
-        ntk if tangent else nngp, phi,
+        ntk if check.flag("tangent", tangent) else nngp, phi,
         weight_variance=weight_variance, bias_variance=bias_variance,
     )  # fmt: skip
     deepest = make(int(layers[-1]))

@@ -34,6 +34,17 @@ class DepthSpectrum(ArrayRecord):
         kernel, architecture: what it is the spectrum of.
         points, pixels: m, and d: how many pixels the readout averages over in all pairs.
         phase: the Phase.
+
+    Reference: arXiv:1912.13053.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import tanh
+        >>> from kerneltheory.depth.depth_spectrum import depth_spectrum
+        >>> from kerneltheory.depth.pair_inputs import EquicorrelatedPoints
+        >>> points = EquicorrelatedPoints(10, 0.5)
+        >>> found = depth_spectrum(tanh, points, [1, 50], weight_variance=1, bias_variance=0.5)
+        >>> found.phase.name, bool(found.condition_number[1] > found.condition_number[0])
+        ('ordered', True)
     """
 
     depths: np.ndarray

@@ -14,7 +14,7 @@ import numpy as np
 from kerneltheory.activations.activation import Activation, activation
 from kerneltheory.core import check, lower
 from kerneltheory.core.display import short_number
-from kerneltheory.core.errors import KernelTheoryError
+from kerneltheory.core.errors import DivergentError, KernelTheoryError
 from kerneltheory.depth.angle_map import angle_map, is_kinked
 from kerneltheory.depth.depth_predictions import DeepNumbers, predict
 from kerneltheory.depth.depth_record import DepthSpectrum
@@ -94,11 +94,14 @@ def depth_spectrum(
     w = lower.exact("weight_variance", weight_variance)
     b = lower.exact("bias_variance", bias_variance)
     depths = _depths(depths)
-    if architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}"
-        )
+    check.one_of("architecture", architecture, ARCHITECTURES)
+    window = check.integer("window", window, minimum=1)
     found = phase(phi, w, b, input_variance=_mean_square(inputs))
+    if found.chi_1 == math.inf:
+        raise DivergentError(
+            f"the slope of the correlation map of {phi.name} is infinite at 1, since phi jumps: "
+            "its kernels have no spectrum against depth here; take an activation without jumps"
+        )
     q_star = _fixed_variance(phi, found, w, b)
     pooled = architecture == "cnn_pooled"
     if isinstance(inputs, EquicorrelatedPoints):
@@ -157,10 +160,9 @@ def _data(name: str, value: Any, architecture: str, least: int) -> np.ndarray:
     return array[:, None, :] if architecture == "fcn" else array
 
 
-def _window(window: Any, pixels: int, architecture: str) -> int:
+def _window(window: int, pixels: int, architecture: str) -> int:
     if architecture == "fcn":
         return 1
-    window = check.integer("window", window, minimum=1)
     if window > pixels:
         raise ValueError(f"window must be at most the {pixels} pixels, got {window}")
     return window

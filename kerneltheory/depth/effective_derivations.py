@@ -14,6 +14,7 @@ from kerneltheory.activations.catalogue import gelu
 from kerneltheory.activations.gaussian import double_factorial, mean
 from kerneltheory.activations.pieces import X
 from kerneltheory.activations.terms import elementary_terms
+from kerneltheory.core import check
 from kerneltheory.core.derivation import Derivation, Step
 from kerneltheory.core.evidence import Root, identity_step, limit_step
 from kerneltheory.core.formula import Formula
@@ -240,13 +241,11 @@ def derive_effective_theory(result: str = "four-point vertex") -> Derivation:
 
     Examples:
         >>> print(derive_effective_theory("gelu").result)
-        K* of gelu() = 3/2 + sqrt(17)/2
+        K* of gelu = 3/2 + sqrt(17)/2
         >>> sorted(set(derive_effective_theory("exponents").verify().statuses))
         ['definition', 'proved']
     """
-    if result not in RESULTS:
-        raise ValueError(f"result must be one of {', '.join(RESULTS)}, got {result!r}")
-    return RESULTS[result]()
+    return RESULTS[check.one_of("result", result, RESULTS)]()
 
 
 DERIVATIONS = tuple(functools.partial(derive_effective_theory, name) for name in RESULTS)

@@ -54,6 +54,14 @@ class FiniteWidth(ArrayRecord):
         activation_name: phi.
         exact: whether `vertex` and `mean_shift` hold all orders in 1/n: of two lines that meet at
             0, as relu.
+
+    Reference: arXiv:2106.10165, chapters 4 and 5.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> deep = finite_width(relu, 3, 100, weight_variance=2, variance=1)
+        >>> deep.exact, deep.vertex.round(6)  # 100 (1.05^l - 1)
+        (True, array([ 0.    ,  5.    , 10.25  , 15.7625]))
     """
 
     variance: Array
@@ -118,7 +126,12 @@ class FiniteWidth(ArrayRecord):
         return xarray.Dataset(columns, {"layer": np.arange(self.depth + 1)}, {"width": self.width})
 
     def plot(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
-        """Draw the relative variance of the kernel against the layer."""
+        """Draw the relative variance of the kernel against the layer, and return the axes.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
+            style: passed on to matplotlib for the line.
+        """
         from kerneltheory.depth.effective_plots import plot_finite_width
 
         return plot_finite_width(self, ax, **style)

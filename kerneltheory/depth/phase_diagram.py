@@ -47,6 +47,14 @@ class PhaseDiagram(ArrayRecord):
         boundary: the pairs with chi_1 = 1 and b >= 0, or None where phi has none.
         activation: phi.
         input_variance: mean square of an input's entries, which selects among fixed points.
+
+    Reference: arXiv:1611.01232.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import tanh
+        >>> diagram = phase_diagram(tanh, [0.5, 2.5], [0.0])
+        >>> diagram.ordered.ravel(), diagram.chaotic.ravel()
+        (array([ True, False]), array([False,  True]))
     """
 
     weight_variances: np.ndarray
@@ -92,7 +100,15 @@ class PhaseDiagram(ArrayRecord):
         )
 
     def plot(self, ax: "Axes | None" = None, depths: Any = (5, 10, 20, 50)) -> "Axes":
-        """Draw the phases, the critical line and contours of the depth scale, see `phase_plots`."""
+        r"""Draw the phases, the critical line and contours of the depth scale; return the axes.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
+            depths: the layers :math:`\xi_c` at which contours are drawn, ascending.
+
+        Raises:
+            ValueError: there are fewer than two values on an axis, or something does not ascend.
+        """
         from kerneltheory.depth.phase_plots import plot_phases
 
         return plot_phases(self, ax, depths)

@@ -80,6 +80,14 @@ class Phase:
         divergence: how the variance grows where it diverges, else "".
         proved: whether the name is proved; near criticality balls may not tell.
         enclosures: names and balls as integers, see `ball`.
+
+    Reference: arXiv:1611.01232.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> critical = phase(relu, 2)
+        >>> critical.name, critical.chi_1, critical.xi_1
+        ('critical', 1.0, inf)
     """
 
     activation: Activation
@@ -101,7 +109,10 @@ class Phase:
     enclosures: tuple[tuple[str, Any], ...] = ()
 
     def ball(self, name: str) -> arb:
-        """The certified enclosure of q_star, c_star, chi_1, chi_c or chi_12.
+        """The certified enclosure of a field.
+
+        Args:
+            name: "q_star", "c_star", "chi_1", "chi_c" or "chi_12".
 
         Raises:
             ValueError: if there is none of that name.

@@ -30,7 +30,7 @@ from flint import arb, ctx
 from kerneltheory.core import check, lower
 from kerneltheory.core.enclose import interval
 from kerneltheory.core.errors import DivergentError, PrecisionError
-from kerneltheory.core.figures import CYCLE
+from kerneltheory.core.figures import CYCLE, axes_or_new, plain_log_ticks
 from kerneltheory.depth.unit_dual import UnitDual, ball
 
 if TYPE_CHECKING:
@@ -247,15 +247,25 @@ class SingularKernel:
         return -2 * rate.log() / ball(steepness, digits).log()
 
     def plot(self, ax: "Axes | None" = None, periods: int = 4, points: int = 24) -> "Axes":
-        """Draw R(u) over the last factors of sqrt(m) in u below sqrt(2), and return the axes."""
-        import matplotlib.pyplot as plt
+        """Draw R(u) over the last factors of sqrt(m) in u below sqrt(2), and return the axes.
 
-        axes = plt.subplots(layout="constrained")[1] if ax is None else ax
+        Args:
+            ax: axes to draw in; a new figure if None.
+            periods: how many factors of sqrt(m), at least 1.
+            points: in each, at least 2.
+
+        Raises:
+            TypeError, ValueError: periods or points are no such integers.
+        """
+        periods = check.integer("periods", periods, minimum=1)
+        points = check.integer("points", points, minimum=2)
+        axes = axes_or_new(ax)
         steepness = lower.to_float(ball(self.dual.slope_at_one(17), 17))
         steps = np.arange(periods * points + 1) / points
         distances = math.sqrt(2) * (1 - 1e-15) * steepness ** (-steps / 2)
         values = [lower.to_float(self.factor(float(u), 10)) for u in distances]
         axes.semilogx(distances, values, color=CYCLE[0], label=self.dual.name, gid="factor")
+        plain_log_ticks(axes)
         axes.set_xlabel("distance $u = |x - z|$")
         axes.set_ylabel(r"$R(u) = u^\alpha \, \lim K^L/\hat\phi'(0)^L$")
         axes.legend()

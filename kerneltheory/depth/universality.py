@@ -51,6 +51,14 @@ class UniversalityTable:
 
     Attributes:
         points: one for each activation, in the order given.
+
+    Reference: arXiv:2106.10165, chapter 5.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu, tanh
+        >>> table = universality_table([relu, tanh])
+        >>> len(table), table["tanh"].universality
+        (2, 'K* = 0')
     """
 
     points: tuple[CriticalPoint, ...]
@@ -76,7 +84,11 @@ class UniversalityTable:
         return header, [_row(point) for point in self.points]
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the table, with a colour for each class."""
+        """Draw the table, with a colour for each class, and return the axes.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
+        """
         from kerneltheory.depth.effective_plots import plot_universality
 
         return plot_universality(self, ax)
@@ -121,6 +133,7 @@ def universality_table(
         A UniversalityTable of what `critical_point` finds for each.
 
     Raises:
+        TypeError: they are no list of activations.
         ValueError: there is no activation.
         DerivationError: one grows too fast for Gaussian inputs.
 
@@ -135,6 +148,12 @@ def universality_table(
         softplus    none
     """
     digits = check.integer("digits", digits, minimum=1)
+    if activations is not None and (
+        isinstance(activations, str) or not isinstance(activations, Iterable)
+    ):
+        raise TypeError(
+            f"activations must be a list of activations, got {check.shown(activations)}"
+        )
     chosen = ACTIVATIONS if activations is None else tuple(map(activation, activations))
     if not chosen:
         raise ValueError("activations must hold at least one activation, got none")

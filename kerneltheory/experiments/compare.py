@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerneltheory.core import check
 from kerneltheory.core.figures import COLORS, CYCLE, axes_or_new, dots, plain_log_ticks
 from kerneltheory.learning.curve import LearningCurve
 from kerneltheory.learning.display import is_varied, words
@@ -88,6 +89,9 @@ class Comparison:
 
         There is a colour for each field or, at several ridges or noise variances, for each of
         them.
+
+        Args:
+            ax: axes to draw in; a new figure if None.
         """
         axes = axes_or_new(ax)
         draw_curves(axes, self.theory, self.simulated, tuple(name for name, _ in self.deviations))
@@ -193,7 +197,8 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
         raise ValueError("simulated must have standard_errors, got a curve without")
     if theory.n is None or simulated.n is None:
         raise ValueError("theory and simulated must both have n, got a curve without")
-    kept, index = _matched(theory, simulated, min_n)
+    least = float(check.finite("min_n", min_n, ndim=0))
+    kept, index = _matched(theory, simulated, least)
     deviations = tuple(
         (field, _deviation(field, theory, index, simulated, kept))
         for field in FIELDS
@@ -205,13 +210,18 @@ def compare(theory: LearningCurve, simulated: LearningCurve, *, min_n: int = 1) 
 
 
 def _matched(
-    theory: LearningCurve, simulated: LearningCurve, min_n: int
+    theory: LearningCurve, simulated: LearningCurve, min_n: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The places of the simulated points to compare, and those of the same points of theory."""
     simulated_n = _flat(simulated, simulated.n)
     kept = np.flatnonzero(simulated_n >= min_n)
     missing = np.setdiff1d(simulated_n[kept], _flat(theory, theory.n))
-    if missing.size or not kept.size:
+    if not kept.size:
+        raise ValueError(
+            f"min_n must not leave out all of the simulation, whose n are at most "
+            f"{simulated_n.max():g}, got {min_n:g}"
+        )
+    if missing.size:
         raise ValueError(f"theory must hold every n of the simulation, lacks {missing[:5]}")
     names = _shared(theory, simulated)
     places: dict[tuple[float, ...], int] = {}

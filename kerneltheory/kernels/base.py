@@ -217,6 +217,13 @@ class Kernel(ABC):
         r"""Taylor coefficients :math:`h^{(k)}(0)/k!`, k < count, correctly rounded.
 
         They are the limits of :math:`N(d, k)\,\lambda_k` as d grows (arXiv:2205.14846).
+
+        Args:
+            count: how many, at least 1.
+
+        Raises:
+            TypeError, ValueError: if count is no such integer.
+            KernelTheoryError: if the kernel has no Taylor series at t = 0.
         """
         count = check.integer("count", count, minimum=1)
         try:
@@ -308,5 +315,6 @@ def check_kernel(kernel: Any, name: str = "kernel") -> None:
     """Refuse what is not a kernel of the sphere."""
     if not isinstance(kernel, Kernel):
         raise TypeError(
-            f"{name} must come from kt.nngp, kt.ntk or kt.dot_product_kernel, got {kernel!r}"
+            f"{name} must come from kt.nngp, kt.ntk or kt.dot_product_kernel, "
+            f"got {check.shown(kernel)}"
         )

@@ -388,7 +388,7 @@ def dot_product_kernel(expression: Any) -> DotProductKernel:
 
     Raises:
         TypeError, ValueError: if it is not an expression in exactly one symbol, or is infinite at
-            t = 1 or at a kink.
+            t = 1 or at a kink, or not a finite real number inside (-1, 1).
         LoweringError: if it holds a function without a numeric form.
         DerivationError: if its kinks are not found exactly.
 
@@ -413,4 +413,20 @@ def dot_product_kernel(expression: Any) -> DotProductKernel:
     lower.to_balls((T,), expression)
     if not expression.subs(T, 1).is_finite:
         raise ValueError(f"expression must be finite at t = 1, where inputs coincide: {expression}")
+    _check_real(expression)
     return DotProductKernel(expression)
+
+
+# Cosines of both signs, at which no kink is likely but at 0.
+_SAMPLES = (0, *(sympy.Rational(sign * p, 11) for p in (1, 4, 7, 10) for sign in (-1, 1)))
+
+
+def _check_real(expression: Any) -> None:
+    """Refuse an expression that is complex or infinite at some cosine inside (-1, 1)."""
+    for cosine in _SAMPLES:
+        value = expression.subs(T, cosine)
+        if value.is_real is False or value.has(sympy.nan, sympy.zoo, sympy.oo):
+            raise ValueError(
+                f"expression must be a finite real number for t in (-1, 1), got {expression}, "
+                f"which is {value} at t = {cosine}"
+            )

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
+from kerneltheory.core import check
 from kerneltheory.core.records import Array, ArrayRecord, array_record, is_concrete, static
 from kerneltheory.learning import display
 from kerneltheory.learning.validity import (
@@ -109,6 +111,9 @@ class LearningCurve(ArrayRecord):
         method: what made the curve.
         error: what is known of its error.
 
+    Raises:
+        TypeError, ValueError: a field is no real array, or does not broadcast with the others.
+
     Examples:
         >>> LearningCurve(n=np.array([10, 20]), ridge=np.array([0.1, 0.1]),
         ...               test_error=np.array([0.5, 0.25]), bias=np.array([0.25, 0.125]),
@@ -149,6 +154,18 @@ class LearningCurve(ArrayRecord):
     dim: int | None = static(None)
     method: str = static("given")
     error: str | None = static(None)
+
+    def __post_init__(self) -> None:
+        fields = {name: getattr(self, name) for name in (*PARAMETERS, *MEASURES)}
+        given = {name: value for name, value in fields.items() if value is not None}
+        for name, value in given.items():
+            if isinstance(value, list | tuple):
+                given[name] = np.asarray(value)
+                object.__setattr__(self, name, given[name])
+            if not isinstance(value, jax.Array) and np.asarray(value).dtype.kind not in "biuf":
+                raise TypeError(f"{name} must be a real array, got {check.shown(value)}")
+        odd = {name: value for name, value in given.items() if np.ndim(value)}
+        check.broadcastable(**odd)
 
     @property
     def learnability(self) -> Array | None:
@@ -232,7 +249,15 @@ class LearningCurve(ArrayRecord):
                 yield name, np.asarray(value)
 
     def standard_error(self, name: str) -> np.ndarray | None:
-        """The standard error of a field, or None where it has none."""
+        """The standard error of a field, or None where it was not measured.
+
+        Args:
+            name: of a field that trials measure, as "test_error".
+
+        Raises:
+            ValueError: it is no such field.
+        """
+        check.one_of("name", name, (*MEASURES, "kare"))
         value = getattr(self.standard_errors, name, None)
         return None if value is None else np.asarray(value)
 

@@ -2,6 +2,7 @@
 
 import functools
 
+from kerneltheory.core import check
 from kerneltheory.core.derivation import Derivation
 from kerneltheory.learning.block_derivations import (
     derive_finite_counting,
@@ -65,9 +66,7 @@ def derive_high_order_curve(result: str = "learning curve") -> Derivation:
         >>> set(derive_high_order_curve("plateaus").verify().statuses)
         {'proved'}
     """
-    if result not in RESULTS:
-        raise ValueError(f"result must be one of {', '.join(RESULTS)}, got {result!r}")
-    return RESULTS[result]()
+    return RESULTS[check.one_of("result", result, RESULTS)]()
 
 
 DERIVATIONS = tuple(functools.partial(derive_high_order_curve, name) for name in RESULTS)

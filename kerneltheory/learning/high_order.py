@@ -197,7 +197,8 @@ def limit_masses(kernel: DotProductKernel, count: int) -> tuple[np.ndarray, floa
     """
     if not hasattr(kernel, "taylor_coefficients"):
         raise TypeError(
-            f"kernel must be a dot-product kernel with Taylor coefficients, got {kernel!r}"
+            "kernel must be a dot-product kernel with Taylor coefficients, "
+            f"got {check.shown(kernel)}"
         )
     masses = np.asarray(kernel.taylor_coefficients(count), dtype=np.float64)
     trace = float(kernel.trace)

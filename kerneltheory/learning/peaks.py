@@ -58,6 +58,7 @@ class Peaks(ArrayRecord):
         kappa: effective ridge at the peak.
         exist: of every level of the spectrum up to the last that is searched, whether it has one.
         ridge: the absolute ridge.
+        method: what made the curve.
 
     Examples:
         >>> Peaks(levels=np.array([2]), n=np.array([496.0]), test_error=np.array([0.9]),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import find_peaks
 
+from kerneltheory.core import check
 from kerneltheory.core.figures import COLORS, CYCLE, PEAK, axes_or_new, plain_log_ticks
 from kerneltheory.learning.curve import MEASURES, LearningCurve
 from kerneltheory.learning.display import is_varied, varying, words
@@ -80,6 +81,7 @@ def plot_degrees(
     """Draw the parts of the test error by level; `LearningCurve.plot_degrees` says how."""
     import matplotlib as mpl
 
+    most = check.integer("most", most, minimum=1)
     errors = curve.degree_errors
     if errors is None:
         raise ValueError("the curve has no errors by level, as those of `learning_curve` have")

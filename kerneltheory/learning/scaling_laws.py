@@ -155,7 +155,14 @@ class ScalingExponents:
         return _least(self.capacity_exponent, 1 + _checked_decay(ridge_decay))
 
     def bias_decay(self, ridge_decay: RidgeDecay) -> Any:
-        r"""The decay of the bias, $c \min(2, (b-1)/a)$ with c of `effective_ridge_decay`."""
+        r"""The decay of the bias, $c \min(2, (b-1)/a)$ with c of `effective_ridge_decay`.
+
+        Args:
+            ridge_decay: l of the ridge $n^{-l}$; 0 for a fixed one, `math.inf` for none.
+
+        Raises:
+            ValueError: it is no such decay, or there is no target exponent.
+        """
         return (
             self.effective_ridge_decay(ridge_decay)
             * self.interpolation_decay
@@ -167,6 +174,12 @@ class ScalingExponents:
 
         The variance tends to $(a - 1) \sigma^2$ without ridge, and to
         $\sigma^2 \sum_i q_i^2/n \sim \kappa^{-1/a}/n$ where the ridge counts.
+
+        Args:
+            ridge_decay: l of the ridge $n^{-l}$; 0 for a fixed one, `math.inf` for none.
+
+        Raises:
+            ValueError: it is no such decay.
         """
         return 1 - self.effective_ridge_decay(ridge_decay) / self.capacity_exponent
 
@@ -175,6 +188,12 @@ class ScalingExponents:
 
         Without noise a - 1, the slowest decay with $\kappa \sim n^{-a}$. With noise bias and
         variance decay alike at $c = a/(1 + \beta)$, hence $l = c - 1$, which can be negative.
+
+        Args:
+            noisy: whether labels are noisy.
+
+        Raises:
+            ValueError: labels are noisy and there is no target exponent.
         """
         if not noisy:
             return self.capacity_exponent - 1
@@ -228,6 +247,12 @@ class ScalingExponents:
         features, $\frac{1}{p} \kappa^{-1/a} \kappa^{\min(1, (b-1)/a)}$, must not exceed the bias:
         $e = \frac{c}{a}\big(1 + \beta - \min(a, b-1)\big)$, $c = a$ without noise and
         $a/(1 + \beta)$ with noise.
+
+        Args:
+            noisy: whether labels are noisy.
+
+        Raises:
+            ValueError: there is no target exponent.
 
         Reference: arXiv:1602.04485, theorem 3 with $\alpha = \gamma$.
         """

@@ -52,6 +52,15 @@ class IterativeSolution:
         preconditioner: in words.
         precision: "float64" or "float32".
         devices: how many shared the products.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> from kerneltheory.kernels.kernel import nngp
+        >>> X = np.array([[1.0, 1.0], [1.0, -1.0]])  # K is ((2, 2/pi), (2/pi, 2))
+        >>> kernel = nngp(relu, 1, weight_variance=2)
+        >>> found = solve_iteratively(kernel, X, [1.0, 1.0], ridge=1.0)
+        >>> bool(np.allclose(found.coefficients, 1 / (3 + 2 / np.pi)))
+        True
     """
 
     kernel: Kernel
@@ -259,9 +268,23 @@ def solve_trials(
 
     Raises:
         As `solve_iteratively`; ValueError if there are not as many labels as trials.
+
+    Reference: as `solve_iteratively`.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> from kerneltheory.kernels.kernel import nngp
+        >>> mesh = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("trials", "rows"))
+        >>> kernel, X = nngp(relu, 1, weight_variance=2), np.array([[1.0, 1.0], [1.0, -1.0]])
+        >>> first, second = solve_trials(kernel, [X, X], [[1.0, 1.0], [2.0, 2.0]], 1.0, mesh=mesh)
+        >>> bool(np.allclose(second.coefficients, 2 * first.coefficients))
+        True
     """
     for name in (trial_axis, axis):
         check_axis(mesh, name)
+    for name, value in (("X", X), ("y", y)):
+        if not hasattr(value, "__len__"):
+            raise TypeError(f"{name} must hold arrays, one a trial, got {check.shown(value)}")
     if len(X) != len(y) or len(X) == 0:
         raise ValueError(f"y must have labels for {len(X)} trials as X has, got {len(y)}")
     places = [mesh.axis_names.index(name) for name in (trial_axis, axis)]

@@ -29,6 +29,8 @@ def solver_mesh(mesh: Mesh | None, axis: str) -> Mesh:
         TypeError: if it is no mesh.
         ValueError: if it has no such axis.
     """
+    if not isinstance(axis, str):
+        raise TypeError(f"axis must be the name of an axis of the mesh, got {axis!r}")
     if mesh is None:
         return Mesh(np.array(jax.local_devices()[:1]), (axis,))
     check_axis(mesh, axis)

@@ -38,6 +38,7 @@ class RidgePath(ArrayRecord):
             is infinite: :math:`-\infty` for labels that contradict each other, else
             :math:`\infty`.
         ranks: how many eigenvalues of :math:`K + \delta I` are above rounding, (ridges,).
+        method: how the systems were solved.
 
     References:
         Golub, Heath and Wahba, Technometrics 21 (1979) 215; Rasmussen and Williams, Gaussian

@@ -279,11 +279,18 @@ class KernelRidge:
         return float(np.mean(1.0 - ratio))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the arguments of the constructor by name; `deep` changes nothing."""
+        """Return the arguments of the constructor by name.
+
+        Args:
+            deep: changes nothing, since a kernel has no parameters of its own to search.
+        """
         return {"kernel": self.kernel, "ridge": self.ridge, "solver": self.solver}
 
     def set_params(self, **params: Any) -> "KernelRidge":
         """Set arguments of the constructor by name, and return the model.
+
+        Args:
+            params: `kernel`, `ridge` or `solver`.
 
         Raises:
             ValueError: a name is not an argument of the constructor.

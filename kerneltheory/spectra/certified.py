@@ -29,6 +29,14 @@ class CertifiedSpectrum:
         digits: the relative accuracy of every ball that is not an exact zero.
         method: how they were enclosed.
         domain: where the inputs are.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> from kerneltheory.kernels.kernel import nngp
+        >>> from kerneltheory.spectra.domains import certified_spectrum
+        >>> found = certified_spectrum(nngp(relu, 1, weight_variance=2), 3, 2)
+        >>> found.eigenvalues[0].overlaps(arb(3) / 4), found.multiplicities
+        (True, (1, 3, 5))
     """
 
     eigenvalues: tuple[arb, ...]
@@ -63,18 +71,24 @@ class CertifiedSpectrum:
             domain=self.domain,
         )
 
+    @property
+    def _title(self) -> str:
+        return (
+            f"CertifiedSpectrum: {self.domain}, dim {self.dim}, {len(self.eigenvalues)} levels, "
+            f"{self.digits} digits, method {self.method}"
+        )
+
     def _repr_html_(self) -> str:
-        title = f"Eigenvalues, domain {self.domain}, dim = {self.dim}, to {self.digits} digits"
         pairs = zip(self.multiplicities, self.eigenvalues, strict=True)
         rows = [
             (str(degree), str(count), ball.str(self.digits))
             for degree, (count, ball) in enumerate(pairs)
         ]
         above = (f"above {len(rows) - 1}", "", f"{self.tail.str(self.digits)} in all")
-        return html_table(title, ("degree", "multiplicity", "eigenvalue"), [*rows, above])
+        return html_table(self._title, ("degree", "multiplicity", "eigenvalue"), [*rows, above])
 
     def __str__(self) -> str:
-        rows = [f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
+        rows = [self._title, f"{'degree':>6}  {'multiplicity':>14}  eigenvalue"]
         pairs = zip(self.multiplicities, self.eigenvalues, strict=True)
         for degree, (count, ball) in enumerate(pairs):
             rows.append(f"{degree:>6}  {count:>14}  {ball.str(self.digits)}")

@@ -62,7 +62,14 @@ class Decomposition(ArrayRecord):
         return self.mean_square - self.power.sum()
 
     def target(self, noise_variance: float = 0.0) -> Target:
-        """The Target with these powers; negative estimates become zero."""
+        """The Target with these powers; negative estimates become zero.
+
+        Args:
+            noise_variance: of the labels, not negative.
+
+        Raises:
+            TypeError, ValueError: if it is no such number.
+        """
         return Target(np.maximum(self.power, 0.0), noise_variance)
 
     def _title(self) -> str:

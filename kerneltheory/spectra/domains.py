@@ -56,6 +56,7 @@ def certified_spectrum(
         >>> from kerneltheory.activations.catalogue import relu
         >>> from kerneltheory.kernels.kernel import nngp
         >>> certified_spectrum(nngp(relu, 1, weight_variance=2), 3, 3, digits=10)
+        CertifiedSpectrum: sphere, dim 3, 4 levels, 10 digits, method ...
         degree    multiplicity  eigenvalue
              0               1  [0.7500000000 +/- ...]
              1               3  [0.3333333333 +/- ...]
@@ -109,8 +110,7 @@ def spectrum(
 
 
 def _checked(dim: int, max_degree: int, domain: str) -> tuple[int, int]:
-    if domain not in DOMAIN_LEVELS:
-        raise ValueError(f"domain must be one of {list(DOMAIN_LEVELS)}, got {domain!r}")
+    check.one_of("domain", domain, DOMAIN_LEVELS)
     dim = check.integer("dim", dim, minimum=1 if domain == "hypercube" else 2)
     if domain == "circle" and dim != 2:
         raise ValueError(f'dim must be 2 where domain is "circle", got {dim}')

@@ -18,6 +18,18 @@ class Measured(NamedTuple):
     spectrum: Spectrum
     target: Target
 
+    def __repr__(self) -> str:
+        return f"{self.spectrum!r}\n{self._power()}"
+
+    def _repr_html_(self) -> str:
+        return f"{self.spectrum._repr_html_()}<p>{self._power()}</p>"
+
+    def _power(self) -> str:
+        return (
+            f"Target: power {float(self.target.total_power):.6g} in all, in "
+            f"{len(self.target.power)} levels"
+        )
+
     @property
     def bias(self) -> np.ndarray:
         """By how much each eigenvalue is too large, as one of the population of the rows.
@@ -123,6 +135,9 @@ def sampling_bias(spectrum: Spectrum, n: int) -> np.ndarray:
     Returns:
         The bias of each level, shape (levels,); zero for a level whose eigenvalue is zero.
 
+    Raises:
+        TypeError, ValueError: if it is no Spectrum, or n is no integer of at least 1.
+
     References:
         Lawley, Tests of significance for the latent roots of covariance and correlation matrices
         (1956), for the covariance of Gaussian features.
@@ -131,6 +146,7 @@ def sampling_bias(spectrum: Spectrum, n: int) -> np.ndarray:
         >>> float(sampling_bias(Spectrum([1.0, 0.1], [1, 5], tail=0.3), 1000)[0])
         0.0008...
     """
+    check.instance("spectrum", spectrum, Spectrum)
     n = check.integer("n", n, minimum=1)
     values = np.asarray(spectrum.eigenvalues, np.float64)
     counts = np.asarray(spectrum.multiplicities, np.float64)

@@ -81,6 +81,10 @@ class EigenvalueFormula(Formula):
     def certified(self, *values: Any, digits: int = 30) -> arb:
         """A ball of relative radius below 10^-digits, or an exact zero.
 
+        Args:
+            values: of the degree and the dimension, of which are symbols: exact numbers.
+            digits: at least 1.
+
         Raises:
             ValueError: if the values are outside the domain.
             PrecisionError: if cancellation takes too many digits.
@@ -101,7 +105,14 @@ class EigenvalueFormula(Formula):
         raise PrecisionError(f"{self.name} was not enclosed to {digits} digits at {values}")
 
     def substitute(self, values: dict[sympy.Symbol, Any]) -> "EigenvalueFormula":
-        """The formula with some arguments replaced by exact values."""
+        """The formula with some arguments replaced by exact values.
+
+        Args:
+            values: the values, by argument.
+
+        Raises:
+            TypeError, ValueError: if it is no mapping, or one of its keys is no argument.
+        """
         plain = super().substitute(values)
         kept = {"args": plain.args, "rhs": plain.rhs, "domain": plain.domain}
         for name in ("degree", "dim"):
@@ -190,9 +201,16 @@ def _eigenvalue(kernel: Kernel, degree: Any, dim: Any) -> EigenvalueFormula:
     args = tuple(symbol for symbol in (degree, dim) if symbol.is_Symbol)
     domain = _domain(kernel, degree, dim, [c.subs(names) for c in conditions])
     return EigenvalueFormula(
-        f"eigenvalue of {kernel}", args, sympy.sympify(rhs).xreplace(names), domain, RODRIGUES,
+        _name(kernel, degree, dim), args, sympy.sympify(rhs).xreplace(names), domain, RODRIGUES,
         degree if degree.is_Symbol else None, dim if dim.is_Symbol else None,
     )  # fmt: skip
+
+
+def _name(kernel: Kernel, degree: Any, dim: Any) -> str:
+    """What it is the eigenvalue of, with the numbers that are not arguments."""
+    at = {"degree": degree, "dim": dim}
+    numbers = ", ".join(f"{name} {value}" for name, value in at.items() if not value.is_Symbol)
+    return f"eigenvalue of {kernel}" + (f" at {numbers}" if numbers else "")
 
 
 def _domain(kernel: Kernel, degree: Any, dim: Any, conditions: list[Any]) -> Any:

@@ -195,6 +195,11 @@ def derive_eigenvalue_expansion(
         order: as in `eigenvalue_expansion`.
         dim: as in `eigenvalue_expansion`.
 
+    Raises:
+        KernelTheoryError: as in `eigenvalue_expansion`.
+
+    Reference: arXiv:2205.14846 for the leading order.
+
     Examples:
         >>> from kerneltheory.kernels.kernel import dot_product_kernel
         >>> t = sympy.Symbol("t")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerneltheory.core import check
 from kerneltheory.core.figures import CYCLE, axes_or_new
 from kerneltheory.spectra.spectrum import Spectrum
 
@@ -69,10 +70,25 @@ def plot_spectra(
         laws: functions as `plot_spectrum` takes them, for some of the names.
         style: passed on to matplotlib.
 
+    Returns:
+        The axes: masses and eigenvalues against the degree, both on logarithmic axes.
+
     Raises:
+        TypeError: if spectra or laws are no mappings of spectra and functions.
         ValueError: if there is no spectrum, one is batched or has no positive eigenvalue, or a law
             has a name that no spectrum has.
+
+    Examples:
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> a, b = Spectrum([0.5, 0.1], [1, 3]), Spectrum([0.4, 0.2], [1, 3])
+        >>> axes = plot_spectra({"a": a, "b": b})
+        >>> [text.get_text() for text in axes.get_legend().get_texts()][:2]
+        ['a', 'b']
     """
+    for name, value in (("spectra", spectra), ("laws", {} if laws is None else laws)):
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a mapping by name, got {check.shown(value)}")
     unknown = set(laws or {}) - set(spectra)
     if not spectra or unknown:
         raise ValueError(
@@ -83,7 +99,12 @@ def plot_spectra(
 
 
 def _draw(spectra: Mapping, ax: "Axes | None", laws: Mapping, style: dict) -> "Axes":
+    for name, law in laws.items():
+        if not callable(law):
+            of = "" if name is None else f" of {name}"
+            raise TypeError(f"the law{of} must be a function of the degree, got {law!r}")
     for spectrum in spectra.values():
+        check.instance("a spectrum to draw", spectrum, Spectrum)
         if np.ndim(spectrum.eigenvalues) != 1 or not np.any(np.asarray(spectrum.eigenvalues) > 0):
             raise ValueError(f"a spectrum to draw must have positive eigenvalues, got {spectrum!r}")
     axes = axes_or_new(ax)

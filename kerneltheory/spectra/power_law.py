@@ -85,7 +85,7 @@ def _power_law(exponent: float, levels: int, normalized: bool) -> tuple[np.ndarr
         )
     with ctx.workdps(DIGITS):
         exact = arb(rate)
-        total = exact.zeta() if normalized else arb(1)
+        total = exact.zeta() if check.flag("normalized", normalized) else arb(1)
         tail = lower.to_float(exact.zeta(levels + 1) / total)
         scale = lower.to_float(total)
     return np.arange(1, levels + 1, dtype=float) ** -rate / scale, tail, rate

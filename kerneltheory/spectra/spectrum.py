@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# Where inputs may be; "given" are a caller's own levels.
+DOMAINS = ("sphere", "circle", "hypercube", "gaussian", "given")
+# Longer arrays of powers are shown by their first.
+MOST_SHOWN = 8
 TINY = float(np.finfo(np.float64).tiny)
 MULTIPLICITIES: dict[str, Callable[[int, int], int]] = {
     "sphere": multiplicity,
@@ -106,9 +110,21 @@ class Spectrum(ArrayRecord):
             )
         if self.dim is not None:
             object.__setattr__(self, "dim", check.integer("dim", self.dim, minimum=1))
-        object.__setattr__(
-            self, "relative_error", float(check.nonnegative("relative_error", self.relative_error))
-        )
+        check.one_of("domain", self.domain, DOMAINS)
+        error = check.nonnegative("relative_error", self.relative_error)
+        if error.ndim:
+            raise ValueError(f"relative_error must be a single number, got shape {error.shape}")
+        object.__setattr__(self, "relative_error", float(error))
+        for name, shape in (("logarithms", (2, *shapes[0])), ("errors", shapes[0])):
+            value = getattr(self, name)
+            if value is None or isinstance(value, jax.Array):
+                continue
+            array = np.asarray(value)
+            if array.dtype.kind not in "biuf" or array.shape != shape or np.isnan(array).any():
+                raise ValueError(
+                    f"{name} must be None or numbers of shape {shape}, got {check.shown(value)}"
+                )
+            object.__setattr__(self, name, array)
 
     @property
     def degrees(self) -> np.ndarray:
@@ -322,7 +338,10 @@ class Target(ArrayRecord):
         return np.shape(self.power)[-1] - 1
 
     def powers(self, levels: int) -> Array:
-        """The power of each of the first `levels` degrees, shape (levels,).
+        """The power of each of the first degrees, shape (levels,).
+
+        Args:
+            levels: how many, at least 1.
 
         Raises:
             ValueError: the target has a degree that a spectrum of so many levels does not hold.
@@ -370,9 +389,12 @@ class Target(ArrayRecord):
         if not is_concrete(self):
             return "Target(traced)"
         values = self.power if isinstance(self.power, DegreePowers) else np.asarray(self.power)
-        shown = values if isinstance(values, DegreePowers) else values.tolist()
+        shown = repr(values if isinstance(values, DegreePowers) else values.tolist())
+        if not isinstance(values, DegreePowers) and values.size > MOST_SHOWN:
+            first = ", ".join(f"{value:.6g}" for value in np.ravel(values)[:3])
+            shown = f"[{first}, ... ({values.shape[-1]} levels)]"
         noise = np.asarray(self.noise_variance).tolist()
-        return f"Target(power={shown!r}, noise_variance={noise!r})"
+        return f"Target(power={shown}, noise_variance={noise!r})"
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(repr(self))}</code>"

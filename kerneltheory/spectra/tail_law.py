@@ -15,7 +15,6 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sympy
 
 from kerneltheory.core import check
@@ -31,6 +30,8 @@ from kerneltheory.spectra.summation import D, K
 DARBOUX = "Darboux (1878); arXiv:2009.14397"
 # How far an expansion is taken in search of singular terms, in powers of sqrt(1 - t).
 FURTHEST = 16
+# Longer constants, in characters, are shown by their leading digits.
+LONGEST, LEADING_DIGITS = 120, 15
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,17 @@ class TailLaw:
 
     Constants are exact. Those of deep networks at t = -1, too large to be written out, are rational
     numbers within 1e-80 of their values.
+
+    Reference: arXiv:2009.14397.
+
+    Examples:
+        >>> from kerneltheory.activations.catalogue import relu
+        >>> from kerneltheory.kernels.kernel import nngp
+        >>> law = tail_law(nngp(relu, 1, weight_variance=2), 5)
+        >>> law
+        nngp(relu, depth=1, weight_variance=2, bias_variance=0): lambda_k ~ C k^-7
+        C = 90/pi (even k), 0 (odd k)
+        nu = 3/2: c_plus = 4*sqrt(2)/(3*pi), c_minus = 4*sqrt(2)/(3*pi)
     """
 
     kernel: Kernel
@@ -98,14 +110,21 @@ class TailLaw:
     def __call__(self, degree: Any) -> Any:
         """The law at integer degrees, as floats; what `Spectrum.plot` takes as its `law`.
 
+        Args:
+            degree: integers of at least 0, any shape.
+
         Raises:
-            ValueError: if the dimension is a symbol, or there is no law as the decay is faster.
+            TypeError, ValueError: if a degree is no such integer, the dimension is a symbol, or
+                there is no law as the decay is faster.
         """
-        if self.formula is None or len(self.formula.args) != 1:
-            raise ValueError(
-                f"a law to evaluate needs a singularity and a number as dim, got {self}"
-            )
-        return self.formula(np.asarray(degree).astype(int))
+        if self.formula is None:
+            raise ValueError(f"there is no law to evaluate: {self}")
+        if len(self.formula.args) != 1:
+            raise ValueError(f"dim must be a number for a law to evaluate, got {self.dim}")
+        degrees = check.nonnegative("degree", degree)
+        if (degrees % 1).any():
+            raise ValueError(f"degree must hold integers of at least 0, got {check.shown(degree)}")
+        return self.formula(degrees.astype(int))
 
     def _constant(self, sign: int) -> Any:
         if self.nu is None:
@@ -118,11 +137,13 @@ class TailLaw:
         if self.nu is None:
             return f"{self.kernel}: analytic at t = 1 and -1, so faster than any power of k"
         rows = [
-            f"nu = {s.nu}: c_plus = {text(s.c_plus)}, c_minus = {text(s.c_minus)}"
+            f"nu = {s.nu}: c_plus = {_shown(s.c_plus)}, c_minus = {_shown(s.c_minus)}"
             for s in self.singularities
         ]
-        head = f"{self.kernel}: lambda_k ~ C k^-({self.exponent})"
-        constants = f"C = {self.even_constant} (even k), {self.odd_constant} (odd k)"
+        power = self.exponent if self.exponent.is_Atom else f"({self.exponent})"
+        head = f"{self.kernel}: lambda_k ~ C k^-{power}"
+        even, odd = map(_shown, (self.even_constant, self.odd_constant))
+        constants = f"C = {even} (even k), {odd} (odd k)"
         return "\n".join([head, constants, *rows])
 
     __repr__ = __str__
@@ -131,7 +152,29 @@ class TailLaw:
         if self.nu is None:
             return r"$\lambda_k = O(k^{-p})$ for every $p$"
         assert self.formula is not None
-        return rf"$\displaystyle \lambda_k \sim {latex(self.formula.rhs)}$"
+        law = latex(self.formula.rhs)
+        if len(law) > 5 * LONGEST:  # in LaTeX
+            even, odd = map(_leading, (self.even_constant, self.odd_constant))
+            return (
+                rf"$\displaystyle \lambda_k \sim C\,k^{{-{latex(self.exponent)}}},\quad "
+                rf"C = \text{{{even} for even }} k, \text{{{odd} for odd }} k$"
+            )
+        return rf"$\displaystyle \lambda_k \sim {law}$"
+
+
+def _shown(constant: Any) -> str:
+    """A constant in full where that is short, else its leading digits."""
+    written = text(constant)
+    return _leading(constant) if len(written) > LONGEST else written
+
+
+def _leading(constant: Any) -> str:
+    """The leading digits of a constant; one with a symbol in it has none."""
+    return (
+        "an expression in d, too long to show"
+        if constant.free_symbols
+        else (f"{sympy.N(constant, LEADING_DIGITS)} ({LEADING_DIGITS} digits)")
+    )
 
 
 def tail_law(kernel: Kernel, dim: Any, terms: int = 1) -> TailLaw:

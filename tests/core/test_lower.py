@@ -53,7 +53,7 @@ def test_exact_does_not_round(value):
 def test_exact_names_the_argument_that_is_no_number(value):
     with pytest.raises(TypeError, match="w must be a finite real number"):
         lower.exact("w", value)
-    with pytest.raises(TypeError, match="w must be an exact rational or a float, got sqrt"):
+    with pytest.raises(TypeError, match=r"w must be an int, a float, .* got sqrt"):
         lower.exact("w", sympy.sqrt(2))
 
 

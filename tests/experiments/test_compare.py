@@ -220,5 +220,5 @@ def test_what_cannot_be_compared_is_refused(theory, measured, error, message):
 
 
 def test_no_size_left_to_compare_is_refused():
-    with pytest.raises(ValueError, match="theory must hold every n"):
+    with pytest.raises(ValueError, match="min_n must not leave out all"):
         compare(THEORY, simulated(), min_n=100)

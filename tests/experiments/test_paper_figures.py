@@ -198,7 +198,7 @@ def test_names_are_listed_with_titles(folder, capsys):
 
 def test_all_of_them_have_a_readme(folder):
     folder.write("others")
-    assert main(["reproduce", "all"]) == 0
+    assert main(["reproduce", "all", "--processes", "1"]) == 0
     text = (folder.path / "README.md").read_text(encoding="utf-8")
     assert text == paper_figures.readme(folder.path)
     for part in ("## Powers of two\n", "![Powers of two](others.png)", "\nA figure for tests.\n"):
@@ -215,7 +215,7 @@ def test_all_of_them_have_a_readme(folder):
 def test_a_claim_that_fails_is_an_exit_status(folder, capsys):
     folder.bound = 6
     folder.write("wrong")
-    assert main(["reproduce", "wrong", "powers"]) == 1
+    assert main(["reproduce", "--processes", "1", "wrong", "powers"]) == 1
     printed = capsys.readouterr().out
     assert "7, NOT at most 6" in printed
     assert "7, at most 100" in printed  # the others are made all the same

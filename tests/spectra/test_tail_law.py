@@ -305,5 +305,5 @@ def test_a_law_is_drawn_over_its_spectrum():
     drawn = [line for line in axes.lines if line.get_gid() == "law"]
     assert len(drawn) == 2
     assert all(np.all(np.asarray(line.get_xdata()) % 2 == 0) for line in drawn)
-    with pytest.raises(ValueError, match="a number as dim"):
+    with pytest.raises(ValueError, match="dim must be a number"):
         tail_law(kernel, sympy.Symbol("d"))(3)
