@@ -96,7 +96,7 @@ def test_numbers_that_are_no_arguments_are_in_the_name():
 
 
 def test_long_constants_are_shown_by_their_leading_digits():
-    law = RECORDS["tail law"]
+    law = record_of("tail law")
     value = sympy.N(law.odd_constant, 30)
     shown = str(law).splitlines()[1].split(", ")[1].split(" ")[0]
     assert abs(sympy.Float(shown, 30) / value - 1) < sympy.Float("1e-14")
