@@ -18,10 +18,13 @@ TOLERANCE = 1
 LONG_COMPILED = {
     "deep_digits",
     "finite_dimension",
+    "headline",
     "multiple_descent",
+    "optimal_ridge",
     "power_laws",
     "random_features",
     "real_data",
+    "singular_classifiers",
 }
 _MARKS = {False: pytest.mark.slow, True: pytest.mark.kin}
 

@@ -274,7 +274,7 @@ def test_the_mean_predictor_at_criticality(name, kernel):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("kernel", ["ntk", pytest.param("nngp", marks=pytest.mark.kin)])
 def test_the_mean_predictor_of_pooled_pixels_at_criticality(kernel):
     _, w, b, _ = critical("erf")
     size, rate = predictors("erf", w, b, 1.0, [2500, 10_000], kernel, pixels=8)

@@ -99,7 +99,7 @@ def by_quadrature(phi):
         pytest.param(swish, nngp, marks=pytest.mark.kin),
         pytest.param(tanh, ntk, marks=pytest.mark.slow),
         pytest.param(tanh, nngp, marks=pytest.mark.kin),
-        pytest.param(swish, ntk, marks=pytest.mark.slow),
+        pytest.param(swish, ntk, marks=pytest.mark.kin),
     ],
     ids=lambda value: getattr(value, "name", None) or value.__name__,
 )

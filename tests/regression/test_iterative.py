@@ -50,7 +50,7 @@ def exact_problem(rng, count):
     [
         ("network", 530),  # enough for an interpolant, and two rows of tiles
         pytest.param("dot product", 20, marks=pytest.mark.kin),
-        pytest.param("composition", 20, marks=pytest.mark.slow),
+        pytest.param("composition", 20, marks=pytest.mark.kin),
         pytest.param("sum", 530, marks=pytest.mark.kin),
         pytest.param("network of a series", 530, marks=pytest.mark.slow),
     ],

@@ -348,7 +348,7 @@ def test_certified_spectrum_is_a_table_in_html():
     found = certified_spectrum(nngp(relu, 1, weight_variance=2), 3, 3, digits=10)
     table = found._repr_html_()
     assert table.count("<tr>") == 6  # the header, four degrees and what is above them
-    assert "dim = 3, to 10 digits" in table
+    assert "dim 3, 4 levels, 10 digits" in table
     assert f"<td>1</td><td>3</td><td>{found.eigenvalues[1].str(10)}</td>" in table
     assert "<td>3</td><td>7</td><td>0</td>" in table
     assert f"{found.tail.str(10)} in all" in table
