@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from kerneltheory.core.derivation import Derivation
+    from kerneltheory.experiments.paper_figures import PaperFigure
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,7 +77,7 @@ def _reproduce(wanted: Sequence[str], folder: Path, processes: int, how: Mapping
         print(*(f"{name:<24}{PaperFigure(name).title}" for name in names()), sep="\n")
         return 0
     try:
-        figures = [PaperFigure(name).name for name in (names() if "all" in wanted else wanted)]
+        figures = [PaperFigure(name) for name in (names() if "all" in wanted else wanted)]
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -92,15 +93,13 @@ def _reproduce(wanted: Sequence[str], folder: Path, processes: int, how: Mapping
     return 0 if holds else 1
 
 
-def _reproduced(folder: Path, how: Mapping[str, bool], name: str) -> tuple[bool, str]:
+def _reproduced(folder: Path, how: Mapping[str, bool], figure: "PaperFigure") -> tuple[bool, str]:
     """Make a figure: whether what it shows holds, and the text that says so."""
-    from kerneltheory.experiments.paper_figures import PaperFigure
-
-    figure = PaperFigure(name)
     made = figure.reproduce(folder, **how)
     took = f"computed in {made.seconds:.0f} s" if made.seconds else "kept; --fresh computes them"
-    lines = [f"{name}: {figure.title}", *filter(None, [figure.table(made.arrays)])]
-    lines += [*map(str, made.claims), f"numbers {took}; wrote {folder / name}.png and .pdf", ""]
+    lines = [f"{figure.name}: {figure.title}", *filter(None, [figure.table(made.arrays)])]
+    wrote = f"wrote {folder / figure.name}.png and .pdf"
+    lines += [*map(str, made.claims), f"numbers {took}; {wrote}", ""]
     return all(claim.holds for claim in made.claims), "\n".join(lines)
 
 

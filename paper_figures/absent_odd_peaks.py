@@ -88,10 +88,9 @@ def claims(arrays):
     found.append(Claim(f"{words} estimated error", np.max(np.abs(gap) / allowed), 1))
     last = arrays["points"][-1]
     for name in KERNELS:
-        deviation = np.abs(arrays[f"{name}: simulated"] - _at_points(name, "theory", arrays))
-        worst = np.max(deviation / _allowed(name, arrays))
-        words = f"{name}: simulation against theory, over 5 standard errors and twice its"
-        found.append(Claim(f"{words} estimated error", worst, 1))
+        simulated, errors = (arrays[f"{name}: {kind}"] for kind in ("simulated", "standard errors"))
+        theory, off = (_at_points(name, kind, arrays) for kind in ("theory", "error of theory"))
+        found.append(Claim.of_agreement(name, simulated, theory, errors, off))
         if name != "no bias" and last > arrays["harmonics"][3]:
             final = arrays[f"{name}: simulated"][-1] + 5 * arrays[f"{name}: standard errors"][-1]
             words = f"{name}: simulated error at n = {last}, plus 5 standard errors, over the power"

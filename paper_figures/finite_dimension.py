@@ -119,11 +119,13 @@ def _deviation(arrays, order, dim):
 def _agreement(arrays, order, dim):
     own = f"{order}, {dim}: "
     inside = np.isin(arrays[f"{own}alpha"], arrays[f"{own}simulated alpha"])
-    deviation = np.abs(arrays[f"{own}simulated"] - arrays[f"{own}theory"][inside])
-    allowed = 5 * arrays[f"{own}standard errors"] + 2 * arrays[f"{own}error of theory"][inside]
-    words = f"order {order}, d = {dim}: simulation against theory of finite d, over 5 standard"
-    worst = np.max(deviation / allowed)
-    return Claim(f"{words} errors and twice its estimated error", worst, 1)
+    return Claim.of_agreement(
+        f"order {order}, d = {dim}",
+        arrays[f"{own}simulated"],
+        arrays[f"{own}theory"][inside],
+        arrays[f"{own}standard errors"],
+        arrays[f"{own}error of theory"][inside],
+    )
 
 
 def draw(arrays):

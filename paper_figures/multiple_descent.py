@@ -118,15 +118,15 @@ def _peak_claim(arrays, name, degree, place):
 
 
 def _agreement(arrays, own, where, field):
-    """The worst point of the simulation, in units of what standard errors and theory allow."""
     row = FIELDS.index(field)
     inside = np.isin(arrays[f"{own}: n"], arrays[f"{own}: simulated n"])
-    theory = arrays[f"{own}: theory"][row][inside]
-    allowed = 5 * arrays[f"{own}: standard errors"][row]
-    allowed = allowed + 2 * arrays[f"{own}: error of theory"][inside]
-    worst = np.max(np.abs(arrays[f"{own}: simulated"][row] - theory) / allowed)
-    words = f"{where}: {field.replace('_', ' ')}, simulation against theory, over 5 standard errors"
-    return Claim(f"{words} and twice its estimated error", worst, 1)
+    return Claim.of_agreement(
+        f"{where}, {field.replace('_', ' ')}",
+        arrays[f"{own}: simulated"][row],
+        arrays[f"{own}: theory"][row][inside],
+        arrays[f"{own}: standard errors"][row],
+        arrays[f"{own}: error of theory"][inside],
+    )
 
 
 def draw(arrays):

@@ -136,8 +136,8 @@ def claims(arrays):
         lowest = arrays[f"{noise}: minimum"][1] / arrays[f"{noise}: theory"].min()
         words = f"noise {noise:g}: error at the best ridge over the least of all ridges drawn"
         found.append(Claim(words, lowest, 1 + 1e-12))
-        worst = _misfit(arrays, f"{noise}: ", arrays[f"{noise}: at ridges"])
-        found.append(_agreement(f"noise {noise:g}, n = {arrays['samples']}", worst))
+        where = f"noise {noise:g}, n = {arrays['samples']}"
+        found.append(_agreement(where, arrays, f"{noise}: ", "at ridges"))
     mean, error = arrays["0.0: gain"]
     best = at[np.argmin(arrays["0.0: at ridges"])]
     words = f"without noise: simulated error at ridge {best:.2g} less that at ridge 0"
@@ -148,8 +148,8 @@ def claims(arrays):
     found.append(Claim("linear kernel: best ridge against noise over power", off, 1e-9))
     inside = np.isin(arrays["linear: n"], arrays["linear: points"])
     for name in ("best", "small"):
-        worst = _misfit(arrays, f"linear, {name}: ", arrays[f"linear, {name}: theory"], inside)
-        found.append(_agreement(f"linear kernel at the {name} ridge", worst))
+        where = f"linear kernel at the {name} ridge"
+        found.append(_agreement(where, arrays, f"linear, {name}: ", "theory", inside))
     simulated = arrays["linear, best: simulated"]
     errors = arrays["linear, best: standard errors"]
     rise = np.max(np.diff(simulated) - 3 * np.hypot(errors[1:], errors[:-1]))
@@ -159,15 +159,14 @@ def claims(arrays):
     return found
 
 
-def _misfit(arrays, own, theory, inside=...):
-    deviation = np.abs(arrays[f"{own}simulated"] - theory[inside])
-    allowed = 5 * arrays[f"{own}standard errors"]
-    return np.max(deviation / (allowed + 2 * arrays[f"{own}error of theory"][inside]))
-
-
-def _agreement(where, worst):
-    words = "simulation against theory, over 5 standard errors and twice its estimated error"
-    return Claim(f"{where}: {words}", worst, 1)
+def _agreement(where, arrays, own, theory, inside=...):
+    return Claim.of_agreement(
+        where,
+        arrays[f"{own}simulated"],
+        arrays[f"{own}{theory}"][inside],
+        arrays[f"{own}standard errors"],
+        arrays[f"{own}error of theory"][inside],
+    )
 
 
 def draw(arrays):

@@ -139,10 +139,8 @@ def _ratios(a, b, n, noises, levels, modes, trials):
 def claims(arrays):
     found = [_exponent(arrays, name) for name in LAWS]
     for name in LAWS:
-        deviation = np.abs(arrays[f"{name}: simulated"] - arrays[f"{name}: at points"])
-        allowed = 5 * arrays[f"{name}: standard errors"] + 2 * arrays[f"{name}: error of theory"]
-        words = "simulation against theory, over 5 standard errors and twice its estimated error"
-        found.append(Claim(f"{name}: {words}", np.max(deviation / allowed), 1))
+        fields = ("simulated", "at points", "standard errors", "error of theory")
+        found.append(Claim.of_agreement(name, *(arrays[f"{name}: {field}"] for field in fields)))
     n = int(arrays["ratio samples"])
     for a, b in PAIRS:
         own = f"{a:g}, {b:g}: "

@@ -128,10 +128,8 @@ def claims(arrays):
     settings = {f"{ridge}": f"n = {n}, ridge {ridge:g}" for ridge in (SMALL, MEDIUM)}
     settings |= {f"best, {size}": f"n = {size}, best ridge" for size in SIZES}
     for own, where in settings.items():
-        deviation = np.abs(arrays[f"{own}: simulated"] - arrays[f"{own}: at points"])
-        allowed = 5 * arrays[f"{own}: standard errors"] + 2 * arrays[f"{own}: error of theory"]
-        words = "simulation against theory, over 5 standard errors and twice its estimated error"
-        found.append(Claim(f"{where}: {words}", np.max(deviation / allowed), 1))
+        fields = ("simulated", "at points", "standard errors", "error of theory")
+        found.append(Claim.of_agreement(where, *(arrays[f"{own}: {field}"] for field in fields)))
     return found
 
 

@@ -50,7 +50,6 @@ KIN = (
     "sigmoid",
     "relu + erf",
     "sine(2, 1/2)",
-    "softsign",
     "x^2 erf",
     "gabor(1/2, 2)",
 )

@@ -16,9 +16,7 @@ NAMES = names()
 TOLERANCE = 1
 # Those whose quick version is mostly compilation of what other tests hold too.
 LONG_COMPILED = {
-    "deep_digits",
     "finite_dimension",
-    "headline",
     "multiple_descent",
     "optimal_ridge",
     "power_laws",

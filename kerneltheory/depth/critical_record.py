@@ -7,7 +7,7 @@ import sympy
 from flint import arb, ctx
 
 from kerneltheory.activations.activation import Activation
-from kerneltheory.core import lower
+from kerneltheory.core import check, lower
 from kerneltheory.core.display import html_table
 
 if TYPE_CHECKING:
@@ -154,9 +154,7 @@ class CriticalPoint:
 
 
 def _known(name: str) -> str:
-    if name not in QUANTITIES:
-        raise ValueError(f"name must be one of {', '.join(QUANTITIES)}, got {name!r}")
-    return name
+    return check.one_of("name", name, QUANTITIES)
 
 
 def critical_record(

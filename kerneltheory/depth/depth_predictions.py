@@ -44,11 +44,16 @@ class DepthPrediction(ArrayRecord):
 
 def shown_logs(logarithms: np.ndarray) -> list[str]:
     """Numbers of any size from their logarithms, as tables show them."""
-    with np.errstate(over="ignore"):
-        numbers = np.exp(np.asarray(logarithms))
+    numbers = exponentials(logarithms)
     return [
         shown_number(float(x), float(log), 5) for x, log in zip(numbers, logarithms, strict=True)
     ]
+
+
+def exponentials(logarithms: np.ndarray) -> np.ndarray:
+    """Numbers from their logarithms, infinite beyond the range of floats."""
+    with np.errstate(over="ignore"):
+        return np.exp(np.asarray(logarithms))
 
 
 @dataclass(frozen=True)

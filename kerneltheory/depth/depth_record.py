@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerneltheory.core.records import ArrayRecord, array_record, shown_rows, static
-from kerneltheory.depth.depth_predictions import DepthPrediction, shown_logs
+from kerneltheory.depth.depth_predictions import DepthPrediction, exponentials, shown_logs
 from kerneltheory.depth.depth_scales import generalization_depth, phase_name, trainability_depth
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class DepthSpectrum(ArrayRecord):
     @property
     def lambda_max(self) -> np.ndarray:
         """The largest eigenvalue; infinite beyond the range of floats."""
-        return _exp(self.log_lambda_max)
+        return exponentials(self.log_lambda_max)
 
     @property
     def lambda_bulk(self) -> np.ndarray:
         """The mean of all eigenvalues but the largest."""
-        return _exp(self.log_lambda_bulk)
+        return exponentials(self.log_lambda_bulk)
 
     @property
     def max_learning_rate(self) -> np.ndarray:
@@ -77,7 +77,7 @@ class DepthSpectrum(ArrayRecord):
 
         For the sum of squared errors over 2, :math:`f' = f - \eta \Theta (f - y)`.
         """
-        return _exp(np.log(2) - self.log_lambda_max)
+        return exponentials(np.log(2) - self.log_lambda_max)
 
     @property
     def trainability_depth(self) -> float:
@@ -156,8 +156,3 @@ _MEASURED = (
     "mean_predictor",
 )  # fmt: skip
 _PREDICTED = ("log_lambda_max", "log_lambda_bulk", "condition_number", "predictor_rate")
-
-
-def _exp(logarithms: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return np.exp(logarithms)

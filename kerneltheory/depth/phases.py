@@ -118,9 +118,7 @@ class Phase:
             ValueError: if there is none of that name.
         """
         found = dict(self.enclosures)
-        if name not in found:
-            raise ValueError(f"name must be one of {sorted(found)}, got {name!r}")
-        return _from_integers(found[name])
+        return _from_integers(found[check.one_of("name", name, found)])
 
     @functools.cached_property
     def exact(self) -> ExactPhase | None:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerneltheory.core import check
 from kerneltheory.core.figures import look, save
 from kerneltheory.experiments.store import write_atomically
 from kerneltheory.learning.curve import LearningCurve, StandardErrors
@@ -64,6 +65,24 @@ class Claim:
     statement: str
     measured: float
     bound: float
+
+    @classmethod
+    def of_agreement(
+        cls, of: str, simulated: Any, theory: Any, standard_errors: Any, error_of_theory: Any
+    ) -> "Claim":
+        """That simulation is where theory says, at the worst of its points.
+
+        Args:
+            of: what is simulated.
+            simulated: its values, (points,).
+            theory: the values of theory there.
+            standard_errors: of the simulation, of which 5 are allowed.
+            error_of_theory: as theory estimates it (`validity`, not relatively): twice that is.
+        """
+        allowed = 5 * standard_errors + 2 * error_of_theory
+        worst = float(np.max(np.abs(simulated - theory) / allowed))
+        words = "simulation against theory, over 5 standard errors and twice its estimated error"
+        return cls(f"{of}: {words}", worst, 1)
 
     @property
     def holds(self) -> bool:
@@ -103,9 +122,7 @@ class PaperFigure:
     """
 
     def __init__(self, name: str) -> None:
-        if name not in names():
-            raise ValueError(f"name must be one of {', '.join(names())}, got {name!r}")
-        self.name = name
+        self.name = check.one_of("name", name, names())
         self._path = scripts() / f"{name}.py"
         self._source = self._path.read_text(encoding="utf-8")
 

@@ -324,8 +324,7 @@ class KernelRidge:
             raise TypeError(
                 f"kernel must be an object with a method gram(X, Z=None), got {self.kernel!r}"
             )
-        if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
+        check.one_of("solver", self.solver, SOLVERS)
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():

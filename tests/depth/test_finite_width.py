@@ -99,8 +99,8 @@ def test_outputs_of_sampled_networks_have_the_excess_fourth_moment():
     assert expected > 5 * error
 
 
-@pytest.mark.kin
-@pytest.mark.parametrize("name", ["tanh", "gelu"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param("tanh", marks=pytest.mark.kin), "gelu"])
 def test_first_order_is_what_two_widths_extrapolate_to(name):
     """2 n V(2n) - n V(n) has no term of second order; critical tanh, and gelu at its point."""
     point = kt.critical_point(getattr(kt, name), digits=15)

@@ -102,7 +102,7 @@ def output(process: subprocess.Popen) -> str:
         ILL_CONDITIONED + COMPARE,
         pytest.param(ON_FEWER_COLUMNS + COMPARE, marks=pytest.mark.kin),
         pytest.param(SINGLE_PRECISION + COMPARE, marks=pytest.mark.kin),
-        pytest.param(TRIALS, marks=pytest.mark.kin),
+        TRIALS,
     ],
     ids=["ill-conditioned", "cholesky", "float32", "trials"],
 )
